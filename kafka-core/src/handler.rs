@@ -1,0 +1,366 @@
+//! A handler: the user's function, the topics it is for, and the options it was given.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::decode_error::DecodeError;
+use crate::engine::lane::{Lane, LaneDriver};
+use crate::extract::{FromContext, HandlerContext, Requirements};
+use crate::failure::backoff::Retry;
+use crate::failure::policy::FailurePolicy;
+use crate::outcome::{Failure, IntoOutcome, Outcome};
+use crate::payload::FromRecord;
+use crate::record::Record;
+
+/// Which records wait for each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ordering {
+    /// Records of one key, one at a time and in order; different keys run side by side. Records without a key wait
+    /// for nothing. The default.
+    #[default]
+    Key,
+    /// Records of one partition, one at a time and in order.
+    Partition,
+    /// No record waits for another.
+    None,
+}
+
+impl Ordering {
+    /// The name in the attribute and in the start table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Partition => "partition",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Where a group that has no committed offset for a partition begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// At the oldest record. The default: nothing is missed.
+    #[default]
+    Earliest,
+    /// At the end: only records that are written from now on. The offset is committed at once, so a crash before the
+    /// first record misses nothing.
+    Latest,
+}
+
+/// Where a handler stands in the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file, as the compiler names it.
+    pub file: &'static str,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// What a handler was told, before the environment is filled in.
+#[derive(Clone, Debug)]
+pub(crate) struct HandlerOptions {
+    pub(crate) name: String,
+    pub(crate) topics: Vec<String>,
+    pub(crate) pattern: Option<String>,
+    pub(crate) group: Option<String>,
+    pub(crate) ordering: Ordering,
+    pub(crate) concurrency: usize,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Retry,
+    pub(crate) on_failure: FailurePolicy,
+    pub(crate) dead_letter: Option<String>,
+    pub(crate) enabled_if: Option<String>,
+    pub(crate) start: Start,
+    pub(crate) max_payload: Option<usize>,
+}
+
+impl HandlerOptions {
+    /// Most calls in flight of one handler in one process, unless it says otherwise.
+    pub(crate) const CONCURRENCY: usize = 256;
+
+    pub(crate) fn new(name: String, topics: Vec<String>) -> Self {
+        Self {
+            name,
+            topics,
+            pattern: None,
+            group: None,
+            ordering: Ordering::Key,
+            concurrency: Self::CONCURRENCY,
+            timeout: None,
+            retry: Retry::DEFAULT,
+            on_failure: FailurePolicy::DeadLetter,
+            dead_letter: None,
+            enabled_if: None,
+            start: Start::Earliest,
+            max_payload: None,
+        }
+    }
+}
+
+type DriverFn = Arc<dyn Fn() -> Box<dyn LaneDriver> + Send + Sync>;
+
+/// A function that handles the records of one or more topics.
+///
+/// `#[topic_handler]` makes one for each function it stands on; [`Handler::new`] makes one by hand. The options are
+/// those of the attribute.
+///
+/// ```
+/// use std::time::Duration;
+/// use kafka_core::{FailurePolicy, Handler, Ordering};
+///
+/// let fulfil = Handler::new("orders.events", |order: serde_json::Value| async move {
+///     println!("order {}", order["id"]);
+///     Ok::<_, std::io::Error>(())
+/// })
+/// .ordering(Ordering::Partition)
+/// .timeout(Duration::from_secs(5))
+/// .on_failure(FailurePolicy::Stop);
+/// ```
+#[derive(Clone)]
+pub struct Handler {
+    pub(crate) options: HandlerOptions,
+    pub(crate) place: Place,
+    pub(crate) requires: fn(&mut Requirements),
+    driver: DriverFn,
+}
+
+impl Handler {
+    /// Makes a handler of an async function or closure, for one topic.
+    ///
+    /// The payload and the extractors must be owned: a payload that borrows from the record (`Event<'_>`) needs
+    /// `#[topic_handler]`, since the compiler cannot prove it for a function it does not see.
+    #[track_caller]
+    pub fn new<Args, F>(topic: impl Into<String>, function: F) -> Self
+    where
+        F: HandlerFn<Args>,
+        Args: 'static,
+    {
+        let location = std::panic::Location::caller();
+        let topic = topic.into();
+        let function = Arc::new(function);
+        Self {
+            options: HandlerOptions::new(short_name::<F>(&topic), vec![topic]),
+            place: Place {
+                file: location.file(),
+                line: location.line(),
+            },
+            requires: F::requires,
+            driver: Arc::new(move || {
+                let function = Arc::clone(&function);
+                Box::new(Lane::new(move |record, cx| {
+                    F::call(Arc::clone(&function), record, cx)
+                }))
+            }),
+        }
+    }
+
+    pub(crate) fn from_parts(
+        options: HandlerOptions,
+        place: Place,
+        requires: fn(&mut Requirements),
+        driver: fn() -> Box<dyn LaneDriver>,
+    ) -> Self {
+        Self {
+            options,
+            place,
+            requires,
+            driver: Arc::new(driver),
+        }
+    }
+
+    pub(crate) fn lane_driver(&self) -> Box<dyn LaneDriver> {
+        (self.driver)()
+    }
+
+    /// Returns the handler's name: the function's, unless it was given another.
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// Returns the topics as written, `${…}` not yet filled in.
+    pub fn topics(&self) -> &[String] {
+        &self.options.topics
+    }
+
+    /// Returns where the handler stands in the source.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Names the handler in logs, metrics and the start table.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.options.name = name.into();
+        self
+    }
+
+    /// Adds a topic.
+    #[must_use]
+    pub fn topic(mut self, topic: impl Into<String>) -> Self {
+        self.options.topics.push(topic.into());
+        self
+    }
+
+    /// Puts the handler into a consumer group of its own. Default: the runtime's group id.
+    #[must_use]
+    pub fn group(mut self, group_id: impl Into<String>) -> Self {
+        self.options.group = Some(group_id.into());
+        self
+    }
+
+    /// Sets which records wait for each other. Default: [`Ordering::Key`].
+    #[must_use]
+    pub fn ordering(mut self, ordering: Ordering) -> Self {
+        self.options.ordering = ordering;
+        self
+    }
+
+    /// Sets how many calls may be in flight in this process. Default 256; 0 is an error at start.
+    #[must_use]
+    pub fn concurrency(mut self, calls: usize) -> Self {
+        self.options.concurrency = calls;
+        self
+    }
+
+    /// Bounds one attempt. Default: no bound. A call that takes longer is dropped where it stands, which does not
+    /// undo what it did.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how a failed record is tried again. Default: [`Retry::DEFAULT`].
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.options.retry = retry;
+        self
+    }
+
+    /// Sets what becomes of a record after its last attempt. Default: [`FailurePolicy::DeadLetter`].
+    #[must_use]
+    pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
+        self.options.on_failure = policy;
+        self
+    }
+
+    /// Names the dead letter topic. Default: `{group}.{topic}.dlq`.
+    #[must_use]
+    pub fn dead_letter(mut self, topic: impl Into<String>) -> Self {
+        self.options.dead_letter = Some(topic.into());
+        self
+    }
+
+    /// Registers the handler only if this environment variable is `true`, `1`, `yes` or `on` at start.
+    #[must_use]
+    pub fn enabled_if(mut self, variable: impl Into<String>) -> Self {
+        self.options.enabled_if = Some(variable.into());
+        self
+    }
+
+    /// Sets where a group without a committed offset begins. Default: [`Start::Earliest`].
+    #[must_use]
+    pub fn start(mut self, start: Start) -> Self {
+        self.options.start = start;
+        self
+    }
+
+    /// Sends larger values (in bytes) to the failure policy without decoding them. Default: no limit.
+    #[must_use]
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.options.max_payload = Some(bytes);
+        self
+    }
+}
+
+impl fmt::Debug for Handler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handler")
+            .field("options", &self.options)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The last part of a function's path; a closure is named after its topic.
+fn short_name<F>(topic: &str) -> String {
+    let path = std::any::type_name::<F>();
+    match path.rsplit("::").next() {
+        Some(name) if !name.contains(['{', '<', '>']) => name.to_owned(),
+        _ => topic.to_owned(),
+    }
+}
+
+/// An async function or closure that can be a handler: an owned payload, then up to eight extractors.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a topic handler",
+    note = "it takes an owned payload (`T: DeserializeOwned`, or `FromRecord`), then extractors, and returns a future \
+            that is `Send` and gives `()`, `Outcome` or a `Result` of these",
+    note = "annotate the closure's arguments with their types",
+    note = "a payload that borrows from the record needs `#[topic_handler]`"
+)]
+pub trait HandlerFn<Args>: Send + Sync + Sized + 'static {
+    /// Declares what the extractors need.
+    fn requires(requirements: &mut Requirements);
+
+    /// Decodes a record, calls the function, and makes an outcome of what it returned.
+    fn call(
+        function: Arc<Self>,
+        record: Record,
+        cx: HandlerContext,
+    ) -> impl Future<Output = Outcome> + Send + 'static;
+}
+
+macro_rules! handler_fn {
+    ($($arg:ident),*) => {
+        #[allow(non_snake_case, unused_variables)]
+        impl<Func, Fut, Payload, $($arg,)*> HandlerFn<(Payload, $($arg,)*)> for Func
+        where
+            Func: Fn(Payload, $($arg,)*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output: IntoOutcome> + Send,
+            Payload: for<'m> FromRecord<'m>,
+            $($arg: for<'m> FromContext<'m>,)*
+        {
+            fn requires(requirements: &mut Requirements) {
+                $($arg::requires(requirements);)*
+            }
+
+            fn call(
+                function: Arc<Self>,
+                record: Record,
+                cx: HandlerContext,
+            ) -> impl Future<Output = Outcome> + Send + 'static {
+                async move {
+                    let call = || -> Result<Fut, DecodeError> {
+                        let payload = Payload::from_record(&record)?;
+                        $(let $arg = $arg::from_context(&record, &cx)?;)*
+                        Ok(function(payload, $($arg,)*))
+                    };
+                    match call() {
+                        Ok(future) => future.await.into_outcome(&cx),
+                        Err(error) => Outcome::Fail(Failure::from(error)),
+                    }
+                }
+            }
+        }
+    };
+}
+
+handler_fn!();
+handler_fn!(A);
+handler_fn!(A, B);
+handler_fn!(A, B, C);
+handler_fn!(A, B, C, D);
+handler_fn!(A, B, C, D, E);
+handler_fn!(A, B, C, D, E, G);
+handler_fn!(A, B, C, D, E, G, H);
+handler_fn!(A, B, C, D, E, G, H, I);

@@ -1,0 +1,467 @@
+//! What a handler call came to, and how an error decides its own fate.
+//!
+//! A handler returns `()`, [`Outcome`], or a `Result` of these with any error; [`IntoOutcome`] makes an [`Outcome`]
+//! of it. An error is classified while its type is still known, then boxed.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+use crate::decode_error::DecodeError;
+use crate::extract::HandlerContext;
+
+/// An error of a handler, its type forgotten.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// What a handler says of a record, for handlers that want to say more than `Ok` or `Err`.
+///
+/// ```
+/// # use kafka_core::Outcome;
+/// async fn on_payment(payment: String) -> Outcome {
+///     if payment.is_empty() {
+///         return Outcome::skip("nothing to pay");
+///     }
+///     Outcome::Ack
+/// }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Handled: the runtime may commit past the record.
+    Ack,
+    /// Not wanted: the runtime may commit past the record, which counts as skipped.
+    Skip {
+        /// Why, for the observer. Not a value of the record: it is logged.
+        reason: Cow<'static, str>,
+    },
+    /// Failed; the failure's kind decides between another attempt and the failure policy.
+    Fail(Failure),
+}
+
+impl Outcome {
+    /// The record is skipped, for this reason.
+    pub fn skip(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Skip {
+            reason: reason.into(),
+        }
+    }
+
+    /// The record failed, and another attempt may help.
+    pub fn retry(error: impl Into<BoxError>) -> Self {
+        Self::Fail(Failure::new(FailureKind::Retryable, error))
+    }
+
+    /// The record failed for good: straight to the failure policy.
+    pub fn fail(error: impl Into<BoxError>) -> Self {
+        Self::Fail(Failure::new(FailureKind::Permanent, error))
+    }
+}
+
+/// Why a record failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// An argument could not be decoded: never retried.
+    Decode,
+    /// The handler's error says that no attempt will help: never retried.
+    Permanent,
+    /// The handler's error says that another attempt may help.
+    Retryable,
+    /// The handler's error says nothing: treated as retryable.
+    Unclassified,
+    /// The handler panicked: treated as retryable.
+    Panic,
+    /// The attempt took longer than the handler's `timeout`: treated as retryable.
+    Timeout,
+}
+
+impl FailureKind {
+    /// True if the retry policy applies.
+    pub fn is_retried(self) -> bool {
+        !matches!(self, Self::Decode | Self::Permanent)
+    }
+
+    /// The name used in logs, metrics and dead letter headers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Permanent => "permanent",
+            Self::Retryable => "retryable",
+            Self::Unclassified => "unclassified",
+            Self::Panic => "panic",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A failed attempt: its kind and its error.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}: {error}")]
+pub struct Failure {
+    kind: FailureKind,
+    #[source]
+    error: BoxError,
+}
+
+impl Failure {
+    /// A failure of this kind.
+    pub fn new(kind: FailureKind, error: impl Into<BoxError>) -> Self {
+        Self {
+            kind,
+            error: error.into(),
+        }
+    }
+
+    /// Returns why the record failed.
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// Returns the error.
+    pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.error
+    }
+}
+
+impl From<DecodeError> for Failure {
+    fn from(error: DecodeError) -> Self {
+        Self::new(FailureKind::Decode, error)
+    }
+}
+
+/// What an error says about another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// Another attempt may help: a timeout of a database, a lock, a 503.
+    Retryable,
+    /// No attempt will help: a row that violates a constraint, a 400.
+    Permanent,
+}
+
+impl From<ErrorClass> for FailureKind {
+    fn from(class: ErrorClass) -> Self {
+        match class {
+            ErrorClass::Retryable => Self::Retryable,
+            ErrorClass::Permanent => Self::Permanent,
+        }
+    }
+}
+
+/// An error type that knows whether another attempt may help.
+///
+/// A handler that returns `Result<(), E>` with `E: Classify` needs nothing else. To be found inside an
+/// `anyhow::Error`, register the type: `#[classify]` on the impl, or `Runtime::builder().classify::<E>()`.
+///
+/// ```
+/// use kafka_core::{Classify, ErrorClass};
+///
+/// #[derive(Debug)]
+/// enum PaymentError { Declined, Unreachable }
+///
+/// impl Classify for PaymentError {
+///     fn classify(&self) -> ErrorClass {
+///         match self {
+///             Self::Declined => ErrorClass::Permanent,
+///             Self::Unreachable => ErrorClass::Retryable,
+///         }
+///     }
+/// }
+/// ```
+pub trait Classify {
+    /// Says whether another attempt may help.
+    fn classify(&self) -> ErrorClass;
+}
+
+macro_rules! marker_error {
+    ($name:ident, $what:literal) => {
+        #[doc = concat!("Marks an error as ", $what, ", anywhere in a chain of errors, also in an `anyhow::Error`.")]
+        ///
+        /// Its text and its source are those of the error it wraps.
+        #[derive(Debug)]
+        pub struct $name(BoxError);
+
+        impl $name {
+            /// Wraps an error, or a text.
+            pub fn new(error: impl Into<BoxError>) -> Self {
+                Self(error.into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl Error for $name {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                self.0.source()
+            }
+        }
+    };
+}
+
+marker_error!(RetryableError, "worth another attempt");
+marker_error!(PermanentError, "not worth another attempt");
+
+/// How one error type is recognised inside an error whose type is forgotten.
+#[derive(Clone, Copy)]
+pub struct Classifier {
+    in_chain: fn(&(dyn Error + 'static)) -> Option<ErrorClass>,
+    in_anyhow: fn(&anyhow::Error) -> Option<ErrorClass>,
+}
+
+impl Classifier {
+    /// Recognises `E`.
+    pub const fn of<E: Classify + fmt::Display + fmt::Debug + Send + Sync + Error + 'static>()
+    -> Self {
+        Self {
+            in_chain: |error| error.downcast_ref::<E>().map(E::classify),
+            in_anyhow: |error| error.downcast_ref::<E>().map(E::classify),
+        }
+    }
+}
+
+impl fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Classifier")
+    }
+}
+
+const MARKERS: [Classifier; 2] = [
+    Classifier::of::<RetryableError>(),
+    Classifier::of::<PermanentError>(),
+];
+
+impl Classify for RetryableError {
+    fn classify(&self) -> ErrorClass {
+        ErrorClass::Retryable
+    }
+}
+
+impl Classify for PermanentError {
+    fn classify(&self) -> ErrorClass {
+        ErrorClass::Permanent
+    }
+}
+
+/// Every error type that is recognised inside other errors: ours, then the registered ones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Classifiers(Vec<Classifier>);
+
+impl Classifiers {
+    pub(crate) fn add(&mut self, classifier: Classifier) {
+        self.0.push(classifier);
+    }
+
+    /// Classifies a handler's error; the outermost error that says something wins.
+    fn class_of<E: 'static>(&self, error: &E) -> Option<ErrorClass> {
+        // anyhow hides its outermost error from a plain chain, and a context's type from a downcast of the chain.
+        let error = (error as &dyn Any).downcast_ref::<anyhow::Error>()?;
+        self.all()
+            .find_map(|c| (c.in_anyhow)(error))
+            .or_else(|| error.chain().find_map(|e| self.of_link(e)))
+    }
+
+    fn of_chain(&self, error: &(dyn Error + 'static)) -> Option<ErrorClass> {
+        std::iter::successors(Some(error), |&e| e.source()).find_map(|e| self.of_link(e))
+    }
+
+    fn of_link(&self, error: &(dyn Error + 'static)) -> Option<ErrorClass> {
+        self.all().find_map(|c| (c.in_chain)(error))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Classifier> {
+        MARKERS.iter().chain(&self.0)
+    }
+}
+
+/// What a handler may return.
+///
+/// `()`, [`Outcome`], `Result<(), E>` and `Result<Outcome, E>` for any error that converts into a boxed error:
+/// `anyhow::Error`, `Box<dyn Error + Send + Sync>`, a type of your own, even `String`.
+#[diagnostic::on_unimplemented(
+    message = "a topic handler cannot return `{Self}`",
+    label = "not an outcome",
+    note = "return `()`, `Outcome`, `Result<(), E>` or `Result<Outcome, E>`, where `E` is an error that is \
+            `Send + Sync` (`anyhow::Error`, for one)"
+)]
+pub trait IntoOutcome {
+    /// Makes an outcome of it; `cx` knows the error types that were registered.
+    fn into_outcome(self, cx: &HandlerContext) -> Outcome;
+}
+
+impl IntoOutcome for () {
+    fn into_outcome(self, _: &HandlerContext) -> Outcome {
+        Outcome::Ack
+    }
+}
+
+impl IntoOutcome for Outcome {
+    fn into_outcome(self, _: &HandlerContext) -> Outcome {
+        self
+    }
+}
+
+impl<T: IntoOutcome, E: Into<BoxError> + 'static> IntoOutcome for Result<T, E> {
+    fn into_outcome(self, cx: &HandlerContext) -> Outcome {
+        match self {
+            Ok(value) => value.into_outcome(cx),
+            Err(error) => Outcome::Fail(fail(error, None, cx.classifiers())),
+        }
+    }
+}
+
+/// Makes a failure of an error; `known` is what its own type said.
+pub(crate) fn fail<E: Into<BoxError> + 'static>(
+    error: E,
+    known: Option<ErrorClass>,
+    classifiers: &Classifiers,
+) -> Failure {
+    let class = known.or_else(|| classifiers.class_of(&error));
+    let error: BoxError = error.into();
+    let class = class.or_else(|| classifiers.of_chain(&*error));
+    Failure::new(class.map_or(FailureKind::Unclassified, Into::into), error)
+}
+
+/// Finds `E: Classify` in generated code, where the handler's type is known (autoref specialisation).
+pub mod probe {
+    use super::{BoxError, Classify, ErrorClass, HandlerContext, IntoOutcome, Outcome, fail};
+
+    /// Wraps what a handler returned.
+    #[derive(Debug)]
+    pub struct Returned<R>(pub Option<R>);
+
+    /// The handler's error classifies itself.
+    pub trait ByType {
+        /// See [`IntoOutcome::into_outcome`].
+        fn outcome(&mut self, cx: &HandlerContext) -> Outcome;
+    }
+
+    /// Anything else that a handler may return.
+    pub trait ByChain {
+        /// See [`IntoOutcome::into_outcome`].
+        fn outcome(&mut self, cx: &HandlerContext) -> Outcome;
+    }
+
+    impl<T, E> ByType for Returned<Result<T, E>>
+    where
+        T: IntoOutcome,
+        E: Classify + Into<BoxError> + 'static,
+    {
+        fn outcome(&mut self, cx: &HandlerContext) -> Outcome {
+            match self.0.take() {
+                Some(Ok(value)) => value.into_outcome(cx),
+                Some(Err(error)) => {
+                    let class: ErrorClass = error.classify();
+                    Outcome::Fail(fail(error, Some(class), cx.classifiers()))
+                }
+                None => unreachable!("an outcome is taken once"),
+            }
+        }
+    }
+
+    impl<R: IntoOutcome> ByChain for &mut Returned<R> {
+        fn outcome(&mut self, cx: &HandlerContext) -> Outcome {
+            match self.0.take() {
+                Some(returned) => returned.into_outcome(cx),
+                None => unreachable!("an outcome is taken once"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::probe::{ByChain as _, ByType as _, Returned};
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("declined")]
+    struct Declined;
+
+    impl Classify for Declined {
+        fn classify(&self) -> ErrorClass {
+            ErrorClass::Permanent
+        }
+    }
+
+    fn kind(outcome: Outcome) -> FailureKind {
+        match outcome {
+            Outcome::Fail(failure) => failure.kind(),
+            other => unreachable!("{other:?}"),
+        }
+    }
+
+    fn outcome<R: IntoOutcome>(returned: R) -> Outcome {
+        returned.into_outcome(&HandlerContext::for_test())
+    }
+
+    #[test]
+    fn markers_are_found_wherever_they_are() {
+        let top: Result<(), anyhow::Error> = Err(RetryableError::new("busy").into());
+        let deep: Result<(), anyhow::Error> =
+            Err(anyhow::Error::from(PermanentError::new("no")).context("while"));
+        let context: Result<(), anyhow::Error> =
+            Err(anyhow::anyhow!("low").context(PermanentError::new("no")));
+        let plain: Result<(), PermanentError> = Err(PermanentError::new("no"));
+        let boxed: Result<(), BoxError> = Err(Box::new(RetryableError::new("busy")));
+
+        assert_eq!(kind(outcome(top)), FailureKind::Retryable);
+        assert_eq!(kind(outcome(deep)), FailureKind::Permanent);
+        assert_eq!(kind(outcome(context)), FailureKind::Permanent);
+        assert_eq!(kind(outcome(plain)), FailureKind::Permanent);
+        assert_eq!(kind(outcome(boxed)), FailureKind::Retryable);
+    }
+
+    #[test]
+    fn an_error_that_says_nothing_is_unclassified() {
+        assert_eq!(
+            kind(outcome::<Result<(), _>>(Err("text"))),
+            FailureKind::Unclassified
+        );
+        assert_eq!(
+            kind(outcome::<anyhow::Result<()>>(Err(anyhow::anyhow!("x")))),
+            FailureKind::Unclassified
+        );
+    }
+
+    #[test]
+    fn a_type_that_classifies_itself_is_probed() {
+        let cx = HandlerContext::for_test();
+        let typed: Result<(), Declined> = Err(Declined);
+        let anyhow: anyhow::Result<()> = Err(anyhow::anyhow!("x"));
+
+        assert_eq!(
+            kind((&mut Returned(Some(typed))).outcome(&cx)),
+            FailureKind::Permanent
+        );
+        assert_eq!(
+            kind((&mut Returned(Some(anyhow))).outcome(&cx)),
+            FailureKind::Unclassified
+        );
+        assert!(matches!(
+            (&mut Returned(Some(()))).outcome(&cx),
+            Outcome::Ack
+        ));
+    }
+
+    #[test]
+    fn a_registered_type_is_found_inside_anyhow() {
+        let mut classifiers = Classifiers::default();
+        classifiers.add(Classifier::of::<Declined>());
+
+        let top = fail(anyhow::Error::from(Declined), None, &classifiers);
+        let context = fail(anyhow::anyhow!("low").context(Declined), None, &classifiers);
+
+        assert_eq!(top.kind(), FailureKind::Permanent);
+        assert_eq!(context.kind(), FailureKind::Permanent);
+    }
+}

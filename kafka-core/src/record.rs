@@ -1,0 +1,549 @@
+//! A record, and the batch that owns its bytes.
+//!
+//! Key, value and headers of the records of one partition are copied once, into one buffer, as they
+//! leave the client. A [`Record`] is that batch and an index: cloning it is one reference count, and
+//! nothing borrowed from the client crosses a thread.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A place in a partition: the offset of a record, or the next one to read.
+///
+/// A *committed* offset is the next one to read, as in Kafka's own clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset(pub i64);
+
+impl Offset {
+    /// Returns the offset after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One partition of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    /// The topic's name.
+    pub topic: Arc<str>,
+    /// The partition's number, from 0.
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    /// Names a partition.
+    pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> Self {
+        Self {
+            topic: topic.into(),
+            partition,
+        }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
+/// The timestamp of a record, in milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timestamp {
+    /// The broker has none.
+    #[default]
+    NotAvailable,
+    /// Set by the producer.
+    CreateTime(i64),
+    /// Set by the broker when it appended the record.
+    LogAppendTime(i64),
+}
+
+impl Timestamp {
+    /// Returns milliseconds since the Unix epoch, whoever set them.
+    pub fn millis(self) -> Option<i64> {
+        match self {
+            Self::NotAvailable => None,
+            Self::CreateTime(ms) | Self::LogAppendTime(ms) => Some(ms),
+        }
+    }
+
+    /// Returns the timestamp as a [`SystemTime`]; `None` if there is none or it is before 1970.
+    pub fn to_system_time(self) -> Option<SystemTime> {
+        let ms = u64::try_from(self.millis()?).ok()?;
+        UNIX_EPOCH.checked_add(Duration::from_millis(ms))
+    }
+}
+
+/// The headers of a record as a client holds them: read once, while they are copied.
+pub(crate) trait HeaderSource {
+    /// Calls `visit` with the name and value of each header, in order.
+    fn each(&self, visit: &mut dyn FnMut(&[u8], Option<&[u8]>));
+}
+
+/// No headers.
+pub(crate) struct NoHeaders;
+
+impl HeaderSource for NoHeaders {
+    fn each(&self, _: &mut dyn FnMut(&[u8], Option<&[u8]>)) {}
+}
+
+/// A record as the client lends it, before it is copied.
+pub(crate) struct RawRecord<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) partition: i32,
+    pub(crate) offset: Offset,
+    pub(crate) timestamp: Timestamp,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) headers: &'a dyn HeaderSource,
+}
+
+/// A range of a batch's buffer; `ABSENT` stands for null.
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    const ABSENT: Self = Self { start: 1, end: 0 };
+
+    fn slice(self, bytes: &[u8]) -> Option<&[u8]> {
+        bytes.get(self.start as usize..self.end as usize)
+    }
+}
+
+struct HeaderSpan {
+    name: Span,
+    value: Span,
+}
+
+struct Entry {
+    offset: Offset,
+    timestamp: Timestamp,
+    /// The place of this record in its partition's sequence (see `watermark`).
+    sequence: u64,
+    /// The hash of the key, or of the sequence where the key is null.
+    key_hash: u64,
+    key: Span,
+    value: Span,
+    headers_start: u32,
+    headers_end: u32,
+}
+
+/// What is held in memory for one partition: raised when records arrive, lowered when their batch is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct HeldBytes(AtomicUsize);
+
+impl HeldBytes {
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Records of one partition in one buffer.
+pub(crate) struct RecordBatch {
+    topic: Arc<str>,
+    partition: i32,
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    headers: Vec<HeaderSpan>,
+    held: Option<Arc<HeldBytes>>,
+    size: usize,
+}
+
+impl RecordBatch {
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn key_hash(&self, index: usize) -> u64 {
+        self.entries[index].key_hash
+    }
+
+    pub(crate) fn has_key(&self, index: usize) -> bool {
+        self.entries[index].key.start <= self.entries[index].key.end
+    }
+
+    pub(crate) fn sequence(&self, index: usize) -> u64 {
+        self.entries[index].sequence
+    }
+
+    pub(crate) fn value_len(&self, index: usize) -> usize {
+        let value = self.entries[index].value;
+        value.end.saturating_sub(value.start) as usize
+    }
+
+    /// Returns a handle to one of the records.
+    pub(crate) fn record(self: &Arc<Self>, index: usize) -> Record {
+        Record {
+            batch: Arc::clone(self),
+            index,
+        }
+    }
+}
+
+impl Drop for RecordBatch {
+    fn drop(&mut self) {
+        if let Some(held) = &self.held {
+            held.0.fetch_sub(self.size, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Collects records of one partition into a [`RecordBatch`].
+pub(crate) struct BatchBuilder {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    headers: Vec<HeaderSpan>,
+}
+
+impl BatchBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            entries: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Copies a record to the end of the batch.
+    pub(crate) fn push(&mut self, record: &RawRecord<'_>, sequence: u64, key_hash: u64) {
+        let key = self.copy(record.key);
+        let value = self.copy(record.value);
+        let headers_start = index(self.headers.len());
+        record.headers.each(&mut |name, value| {
+            let name = copy_into(&mut self.bytes, Some(name));
+            let value = copy_into(&mut self.bytes, value);
+            self.headers.push(HeaderSpan { name, value });
+        });
+        self.entries.push(Entry {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            sequence,
+            key_hash,
+            key,
+            value,
+            headers_start,
+            headers_end: index(self.headers.len()),
+        });
+    }
+
+    /// True once another record could overflow the 32-bit spans: the batch must be finished first.
+    pub(crate) fn is_full(&self) -> bool {
+        // A record is below 2 GiB (librdkafka's `message.max.bytes` ends at 1,000,000,000).
+        self.bytes.len() > 1 << 30
+    }
+
+    /// Ends the batch; its bytes count as held until it is dropped.
+    pub(crate) fn finish(
+        &mut self,
+        topic: Arc<str>,
+        partition: i32,
+        held: Option<Arc<HeldBytes>>,
+    ) -> Arc<RecordBatch> {
+        let bytes = std::mem::take(&mut self.bytes);
+        let entries = std::mem::take(&mut self.entries);
+        let headers = std::mem::take(&mut self.headers);
+        self.bytes.reserve(bytes.len());
+        self.entries.reserve(entries.len());
+        let size = bytes.capacity()
+            + entries.capacity() * size_of::<Entry>()
+            + headers.capacity() * size_of::<HeaderSpan>();
+        if let Some(held) = &held {
+            held.0.fetch_add(size, Ordering::Relaxed);
+        }
+        Arc::new(RecordBatch {
+            topic,
+            partition,
+            bytes,
+            entries,
+            headers,
+            held,
+            size,
+        })
+    }
+
+    fn copy(&mut self, bytes: Option<&[u8]>) -> Span {
+        copy_into(&mut self.bytes, bytes)
+    }
+}
+
+fn copy_into(buffer: &mut Vec<u8>, bytes: Option<&[u8]>) -> Span {
+    let Some(bytes) = bytes else {
+        return Span::ABSENT;
+    };
+    let start = index(buffer.len());
+    buffer.extend_from_slice(bytes);
+    Span {
+        start,
+        end: index(buffer.len()),
+    }
+}
+
+fn index(n: usize) -> u32 {
+    u32::try_from(n)
+        .unwrap_or_else(|_| unreachable!("a full batch is finished before it overflows"))
+}
+
+/// One entry of a partition: key, value, headers, timestamp, offset.
+///
+/// Cloning it is cheap; it keeps the batch it arrived in alive. As the first argument of a handler it is the
+/// undecoded record.
+///
+/// ```
+/// let record = kafka_core::Record::for_test("auth.public.users", Some(b"7"), Some(br#"{"id":7}"#));
+/// assert_eq!(record.topic(), "auth.public.users");
+/// assert_eq!(record.value(), Some(&br#"{"id":7}"#[..]));
+/// ```
+#[derive(Clone)]
+pub struct Record {
+    batch: Arc<RecordBatch>,
+    index: usize,
+}
+
+impl Record {
+    /// Builds a record outside of any broker, for the unit test of a decoder or an extractor.
+    pub fn for_test(topic: &str, key: Option<&[u8]>, value: Option<&[u8]>) -> Self {
+        let mut builder = BatchBuilder::new();
+        builder.push(
+            &RawRecord {
+                topic,
+                partition: 0,
+                offset: Offset(0),
+                timestamp: Timestamp::NotAvailable,
+                key,
+                value,
+                headers: &NoHeaders,
+            },
+            0,
+            0,
+        );
+        builder.finish(topic.into(), 0, None).record(0)
+    }
+
+    /// Returns the topic's name.
+    pub fn topic(&self) -> &str {
+        &self.batch.topic
+    }
+
+    /// Returns the number of the partition.
+    pub fn partition(&self) -> i32 {
+        self.batch.partition
+    }
+
+    /// Returns the record's offset.
+    pub fn offset(&self) -> Offset {
+        self.entry().offset
+    }
+
+    /// Returns the record's timestamp.
+    pub fn timestamp(&self) -> Timestamp {
+        self.entry().timestamp
+    }
+
+    /// Returns the bytes of the key; `None` if the key is null.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.entry().key.slice(&self.batch.bytes)
+    }
+
+    /// Returns the bytes of the value; `None` if the value is null (a tombstone).
+    pub fn value(&self) -> Option<&[u8]> {
+        self.entry().value.slice(&self.batch.bytes)
+    }
+
+    /// Returns the headers.
+    pub fn headers(&self) -> Headers {
+        Headers(self.clone())
+    }
+
+    pub(crate) fn topic_arc(&self) -> Arc<str> {
+        Arc::clone(&self.batch.topic)
+    }
+
+    pub(crate) fn topic_partition(&self) -> TopicPartition {
+        TopicPartition::new(self.topic_arc(), self.partition())
+    }
+
+    fn entry(&self) -> &Entry {
+        &self.batch.entries[self.index]
+    }
+}
+
+impl fmt::Debug for Record {
+    /// Shows where the record is, never what it holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("topic", &self.topic())
+            .field("partition", &self.partition())
+            .field("offset", &self.offset().0)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a record was, for logs: no payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordPlace {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: Offset,
+}
+
+impl RecordPlace {
+    pub(crate) fn of(record: &Record) -> Self {
+        Self {
+            topic: record.topic_arc(),
+            partition: record.partition(),
+            offset: record.offset(),
+        }
+    }
+}
+
+impl fmt::Display for RecordPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]@{}", self.topic, self.partition, self.offset)
+    }
+}
+
+/// The headers of a record, in order; a name may repeat (Debezium 3.2.1 repeats its own).
+///
+/// Values are bytes and may be null: nothing says that they are text. A header is input from whoever can
+/// write to the topic.
+///
+/// ```
+/// # use kafka_core::Headers;
+/// fn trace_id(headers: &Headers) -> Option<&str> {
+///     headers.get("trace-id").and_then(|value| std::str::from_utf8(value).ok())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Headers(Record);
+
+impl Headers {
+    /// Returns how many there are.
+    pub fn len(&self) -> usize {
+        let entry = self.0.entry();
+        (entry.headers_end - entry.headers_start) as usize
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the value of the first header of this name; `None` if there is none or its value is null.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|(n, _)| *n == name.as_bytes())?.1
+    }
+
+    /// Returns name and value of each, in order. Names are bytes too: only well-behaved producers write UTF-8.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> {
+        let batch = &self.0.batch;
+        let entry = self.0.entry();
+        batch.headers[entry.headers_start as usize..entry.headers_end as usize]
+            .iter()
+            .map(|header| {
+                (
+                    header.name.slice(&batch.bytes).unwrap_or_default(),
+                    header.value.slice(&batch.bytes),
+                )
+            })
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Headers")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Two;
+
+    impl HeaderSource for Two {
+        fn each(&self, visit: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+            visit(b"a", Some(b"1"));
+            visit(b"\xff", None);
+        }
+    }
+
+    fn raw<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> RawRecord<'a> {
+        RawRecord {
+            topic: "t",
+            partition: 3,
+            offset: Offset(7),
+            timestamp: Timestamp::CreateTime(5),
+            key,
+            value,
+            headers: &Two,
+        }
+    }
+
+    #[test]
+    fn null_and_empty_are_different() {
+        let mut builder = BatchBuilder::new();
+        builder.push(&raw(None, Some(b"")), 0, 0);
+        builder.push(&raw(Some(b""), None), 1, 0);
+
+        let batch = builder.finish("t".into(), 3, None);
+
+        assert_eq!(batch.record(0).key(), None);
+        assert_eq!(batch.record(0).value(), Some(&b""[..]));
+        assert_eq!(batch.record(1).key(), Some(&b""[..]));
+        assert_eq!(batch.record(1).value(), None);
+        assert!(!batch.has_key(0) && batch.has_key(1));
+    }
+
+    #[test]
+    fn headers_keep_bytes_and_nulls() {
+        let mut builder = BatchBuilder::new();
+        builder.push(&raw(None, None), 0, 0);
+
+        let headers = builder.finish("t".into(), 3, None).record(0).headers();
+
+        assert_eq!(headers.len(), 2);
+        assert_eq!(headers.get("a"), Some(&b"1"[..]));
+        assert_eq!(headers.iter().last(), Some((&b"\xff"[..], None)));
+    }
+
+    #[test]
+    fn held_bytes_return_to_zero_with_the_last_record() {
+        let held = Arc::new(HeldBytes::default());
+        let mut builder = BatchBuilder::new();
+        builder.push(&raw(Some(b"k"), Some(b"value")), 0, 0);
+        let record = builder
+            .finish("t".into(), 3, Some(Arc::clone(&held)))
+            .record(0);
+
+        assert!(held.get() >= 6);
+        drop(record);
+        assert_eq!(held.get(), 0);
+    }
+
+    #[test]
+    fn debug_shows_no_payload() {
+        let record = Record::for_test("t", Some(b"secret-key"), Some(b"secret-value"));
+
+        assert!(!format!("{record:?} {:?}", record.headers()).contains("secret"));
+    }
+}

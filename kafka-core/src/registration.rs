@@ -1,0 +1,211 @@
+//! The static fact that a handler exists: what `#[topic_handler]` leaves for the linker to collect.
+//!
+//! The only file that names `inventory`. A registration is a constant; all behaviour is in the function pointers it
+//! holds.
+
+use std::time::Duration;
+
+use crate::engine::lane::LaneDriver;
+use crate::extract::Requirements;
+use crate::failure::backoff::Retry;
+use crate::failure::policy::FailurePolicy;
+use crate::handler::{Handler, HandlerOptions, Ordering, Place, Start};
+use crate::outcome::Classifier;
+
+/// A handler as the attribute wrote it down.
+#[derive(Debug, Clone, Copy)]
+pub struct Registration {
+    name: &'static str,
+    module: &'static str,
+    place: Place,
+    driver: fn() -> Box<dyn LaneDriver>,
+    requires: fn(&mut Requirements),
+    topics: &'static [&'static str],
+    pattern: Option<&'static str>,
+    group: Option<&'static str>,
+    ordering: Ordering,
+    concurrency: usize,
+    timeout: Option<Duration>,
+    retry: Retry,
+    on_failure: FailurePolicy,
+    dead_letter: Option<&'static str>,
+    enabled_if: Option<&'static str>,
+    start: Start,
+    max_payload: Option<usize>,
+}
+
+inventory::collect!(Registration);
+
+impl Registration {
+    /// A handler with the default options and no topic yet.
+    pub const fn new(
+        name: &'static str,
+        module: &'static str,
+        file: &'static str,
+        line: u32,
+        driver: fn() -> Box<dyn LaneDriver>,
+        requires: fn(&mut Requirements),
+    ) -> Self {
+        Self {
+            name,
+            module,
+            place: Place { file, line },
+            driver,
+            requires,
+            topics: &[],
+            pattern: None,
+            group: None,
+            ordering: Ordering::Key,
+            concurrency: HandlerOptions::CONCURRENCY,
+            timeout: None,
+            retry: Retry::DEFAULT,
+            on_failure: FailurePolicy::DeadLetter,
+            dead_letter: None,
+            enabled_if: None,
+            start: Start::Earliest,
+            max_payload: None,
+        }
+    }
+
+    /// Sets the topics.
+    #[must_use]
+    pub const fn topics(mut self, topics: &'static [&'static str]) -> Self {
+        self.topics = topics;
+        self
+    }
+
+    /// Sets the pattern.
+    #[must_use]
+    pub const fn pattern(mut self, pattern: &'static str) -> Self {
+        self.pattern = Some(pattern);
+        self
+    }
+
+    /// Sets the group.
+    #[must_use]
+    pub const fn group(mut self, group: &'static str) -> Self {
+        self.group = Some(group);
+        self
+    }
+
+    /// Sets the ordering.
+    #[must_use]
+    pub const fn ordering(mut self, ordering: Ordering) -> Self {
+        self.ordering = ordering;
+        self
+    }
+
+    /// Sets the concurrency.
+    #[must_use]
+    pub const fn concurrency(mut self, calls: usize) -> Self {
+        self.concurrency = calls;
+        self
+    }
+
+    /// Sets the timeout, in milliseconds.
+    #[must_use]
+    pub const fn timeout_ms(mut self, ms: u64) -> Self {
+        self.timeout = Some(Duration::from_millis(ms));
+        self
+    }
+
+    /// Sets the attempts of the retry.
+    #[must_use]
+    pub const fn retry_attempts(mut self, attempts: u32) -> Self {
+        self.retry.attempts = attempts;
+        self
+    }
+
+    /// Sets the first wait of the retry, in milliseconds.
+    #[must_use]
+    pub const fn retry_initial_ms(mut self, ms: u64) -> Self {
+        self.retry.initial = Duration::from_millis(ms);
+        self
+    }
+
+    /// Sets the longest wait of the retry, in milliseconds.
+    #[must_use]
+    pub const fn retry_max_ms(mut self, ms: u64) -> Self {
+        self.retry.max = Duration::from_millis(ms);
+        self
+    }
+
+    /// Sets the failure policy.
+    #[must_use]
+    pub const fn on_failure(mut self, policy: FailurePolicy) -> Self {
+        self.on_failure = policy;
+        self
+    }
+
+    /// Sets the dead letter topic.
+    #[must_use]
+    pub const fn dead_letter(mut self, topic: &'static str) -> Self {
+        self.dead_letter = Some(topic);
+        self
+    }
+
+    /// Sets the environment variable that enables the handler.
+    #[must_use]
+    pub const fn enabled_if(mut self, variable: &'static str) -> Self {
+        self.enabled_if = Some(variable);
+        self
+    }
+
+    /// Sets where a group without a committed offset begins.
+    #[must_use]
+    pub const fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
+    /// Sets the largest value, in bytes.
+    #[must_use]
+    pub const fn max_payload(mut self, bytes: usize) -> Self {
+        self.max_payload = Some(bytes);
+        self
+    }
+
+    fn to_handler(self) -> Handler {
+        let options = HandlerOptions {
+            name: self.name.to_owned(),
+            topics: self.topics.iter().map(|&topic| topic.to_owned()).collect(),
+            pattern: self.pattern.map(str::to_owned),
+            group: self.group.map(str::to_owned),
+            ordering: self.ordering,
+            concurrency: self.concurrency,
+            timeout: self.timeout,
+            retry: self.retry,
+            on_failure: self.on_failure,
+            dead_letter: self.dead_letter.map(str::to_owned),
+            enabled_if: self.enabled_if.map(str::to_owned),
+            start: self.start,
+            max_payload: self.max_payload,
+        };
+        Handler::from_parts(options, self.place, self.requires, self.driver)
+    }
+}
+
+/// Returns the handlers that the linker collected, sorted by topic, then module and name.
+///
+/// A library crate that only defines handlers is linked only if the binary names it: `use my_handlers as _;`.
+///
+/// ```
+/// for handler in kafka_core::registered() {
+///     println!("{} at {}", handler.name(), handler.place());
+/// }
+/// ```
+pub fn registered() -> Vec<Handler> {
+    let mut registrations: Vec<&Registration> = inventory::iter::<Registration>().collect();
+    registrations.sort_by_key(|r| (r.topics, r.pattern, r.module, r.name));
+    registrations.iter().map(|r| r.to_handler()).collect()
+}
+
+/// An error type that `#[classify]` registered.
+#[derive(Debug)]
+pub struct ClassifierRegistration(pub Classifier);
+
+inventory::collect!(ClassifierRegistration);
+
+pub(crate) fn registered_classifiers() -> impl Iterator<Item = Classifier> {
+    inventory::iter::<ClassifierRegistration>().map(|registration| registration.0)
+}
