@@ -1,16 +1,22 @@
 //! The engine of `kafka-runtime`. Services use the facade crate, which re-exports what is public here.
 
+mod client;
 mod decode_error;
 mod engine;
+mod error;
 mod event;
 mod extract;
 mod failure;
 mod handler;
+mod observe;
 mod outcome;
 mod payload;
 mod producer;
 mod record;
 mod registration;
+mod start;
+mod table;
+mod template;
 
 pub use decode_error::DecodeError;
 pub use event::{Change, DatabaseEvent, OldRow, Operation, Source, Transaction};
@@ -25,14 +31,21 @@ pub use outcome::{
     PermanentError, RetryableError,
 };
 pub use payload::{FromRecord, Json, JsonOrText, Raw, Text};
-pub use producer::KafkaProducer;
-pub use record::{Headers, Offset, Record, Timestamp, TopicPartition};
+pub use engine::monitor::{GroupState, GroupStatus, PartitionStatus};
+pub use error::{ClientError, ConnectError, RunError};
+pub use failure::dead_letter::PREFIX as DEAD_LETTER_HEADER_PREFIX;
+pub use observe::{Event, Observer, TracingObserver};
+pub use producer::{KafkaProducer, MessagePayload, ProduceError, ProducedRecord, SendError};
+pub use record::{Headers, Offset, Record, RecordPlace, Timestamp, TopicPartition};
 pub use registration::registered;
+pub use start::{Problem, StartError};
+pub use table::{StartRow, StartTable};
+pub use template::TemplateError;
 
 /// What generated code calls. Not part of the public interface: anything here may change in any release.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::engine::lane::{Lane, LaneDriver};
+    pub use crate::engine::lane::{Lane, LaneDriver, LaneShared};
     pub use crate::outcome::probe;
     pub use crate::registration::{ClassifierRegistration, Registration};
     pub use inventory::submit;

@@ -1,25 +1,739 @@
-//! stub
-use crate::{HandlerContext, Outcome, Record};
-/// x
-pub trait LaneDriver: Send {}
-/// x
-#[derive(Debug)]
-pub struct Lane<F> {
-    _adapter: F,
+//! Calls a handler for the records of one lane: a share of one partition's keys.
+//!
+//! The whole inner loop is generic over the concrete handler, so erasing its type costs one virtual call per turn
+//! ([`LaneDriver::turn`]). Each record's future is built in a reused slot and polled once in place; most handlers
+//! finish right there. Only a call that is still running keeps its slot, its key's chain and a permit.
+//!
+//! ```text
+//! inbox ─► intake ─► chain of the key busy? ─ yes ─► wait in the chain ───────────┐
+//!             ▲                  │ no                                             │
+//!             │           slot, first poll ─ ready ─► ack                         │
+//!             │                  │ pending: keeps slot, chain and permit          │
+//!             │           woken: poll again ─► ok ─► ack ─► next of the chain ◄───┘
+//!             │                  └ failed ─► backoff (slot, chain; no permit) ─► again
+//!             │                            └ given up ─► dead letter write ─► ack
+//! ```
+
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
+use tokio_util::sync::PollSemaphore;
+
+use super::partition::{Mode, PartitionState};
+use super::route::{ActiveHandler, GroupServices};
+use crate::decode_error::DecodeError;
+use crate::error::RunError;
+use crate::extract::{HandlerContext, LaneContext};
+use crate::failure::backoff::jitter;
+use crate::failure::dead_letter::DeadLetter;
+use crate::failure::policy::{Decision, FailurePolicy, decide};
+use crate::handler::Ordering;
+use crate::observe::Event;
+use crate::outcome::{Failure, FailureKind, Outcome};
+use crate::record::{Record, RecordBatch, RecordPlace};
+
+/// Records that a lane starts in one turn before other tasks get theirs.
+const TURN: usize = 1024;
+
+/// The handler of a lane, its type forgotten: what a registration constructs.
+pub trait LaneDriver: Send {
+    /// Polls what is ready, starts what may start, acks what finished. Ready: the lane has ended.
+    fn turn(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Poll<()>;
 }
-impl<F, Fut> Lane<F>
-where
-    F: Fn(Record, HandlerContext) -> Fut + Send + 'static,
-    Fut: Future<Output = Outcome> + Send + 'static,
-{
-    /// x
-    pub fn new(adapter: F) -> Self {
-        Self { _adapter: adapter }
+
+/// What the poll thread and a lane share.
+pub struct LaneShared {
+    pub(crate) partition: Arc<PartitionState>,
+    pub(crate) handler: Arc<ActiveHandler>,
+    pub(crate) group: GroupServices,
+    pub(crate) context: Arc<LaneContext>,
+    /// The state of the previous assignment of this partition: its calls come first.
+    pub(crate) after: Option<Arc<PartitionState>>,
+    inbox: Mutex<VecDeque<Arc<RecordBatch>>>,
+    ready: Mutex<Vec<usize>>,
+    running: AtomicUsize,
+    task: AtomicWaker,
+}
+
+impl LaneShared {
+    pub(crate) fn new(
+        partition: Arc<PartitionState>,
+        handler: Arc<ActiveHandler>,
+        group: GroupServices,
+        after: Option<Arc<PartitionState>>,
+    ) -> Self {
+        partition.lane_started();
+        let context = Arc::new(LaneContext {
+            services: Arc::clone(&group.services),
+            group_id: Arc::clone(&group.group_id),
+            handler: Arc::clone(&handler.name),
+            cancel: partition.cancel.clone(),
+        });
+        Self {
+            partition,
+            handler,
+            group,
+            context,
+            after,
+            inbox: Mutex::default(),
+            ready: Mutex::default(),
+            running: AtomicUsize::new(0),
+            task: AtomicWaker::new(),
+        }
+    }
+
+    /// Hands records over; one wake per batch.
+    pub(crate) fn push(&self, batch: Arc<RecordBatch>) {
+        lock(&self.inbox).push_back(batch);
+        self.task.wake();
+    }
+
+    /// Returns how many calls (and dead letter writes) were running after the last turn.
+    pub(crate) fn running_calls(&self) -> usize {
+        self.running.load(Atomic::Relaxed)
+    }
+
+    /// Makes the lane look at its partition's mode.
+    pub(crate) fn wake(&self) {
+        self.task.wake();
     }
 }
-impl<F, Fut> LaneDriver for Lane<F>
+
+impl std::fmt::Debug for LaneShared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LaneShared")
+            .field("partition", &self.partition.at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Held for a push or a take, which do not panic.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The task that drives a lane until its partition is taken away.
+pub(crate) struct LaneTask {
+    driver: Box<dyn LaneDriver>,
+    shared: Arc<LaneShared>,
+}
+
+impl LaneTask {
+    pub(crate) fn new(shared: Arc<LaneShared>) -> Self {
+        Self {
+            driver: shared.handler.handler.lane_driver(),
+            shared,
+        }
+    }
+}
+
+impl Future for LaneTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        this.driver.turn(&this.shared, cx)
+    }
+}
+
+impl Drop for LaneTask {
+    /// However the task ends, its partition learns that no call of it runs any more: calls are dropped first.
+    fn drop(&mut self) {
+        self.driver = Box::new(Ended);
+        self.shared.partition.lane_ended();
+    }
+}
+
+/// What is left of a driver when its task is dropped.
+struct Ended;
+
+impl LaneDriver for Ended {
+    fn turn(&mut self, _: &Arc<LaneShared>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+/// Wakes one slot of a lane.
+struct SlotWaker {
+    lane: Arc<LaneShared>,
+    slot: usize,
+    queued: AtomicBool,
+}
+
+impl Wake for SlotWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Atomic::AcqRel) {
+            lock(&self.lane.ready).push(self.slot);
+            self.lane.task.wake();
+        }
+    }
+}
+
+/// A record that waits or runs: its batch and its place there.
+struct Work {
+    batch: Arc<RecordBatch>,
+    index: usize,
+    chain: Option<u64>,
+    /// From 1.
+    attempt: u32,
+    started: Option<Instant>,
+}
+
+impl Work {
+    fn record(&self) -> Record {
+        self.batch.record(self.index)
+    }
+
+    fn sequence(&self) -> u64 {
+        self.batch.sequence(self.index)
+    }
+}
+
+enum Stage {
+    Free,
+    /// The call runs; the timer is its `timeout`.
+    Calling(Option<Pin<Box<Sleep>>>),
+    /// Waits before the next attempt.
+    Backoff(Pin<Box<Sleep>>),
+    /// Its next attempt waits for a permit.
+    Due,
+    /// Its dead letter is being written.
+    GivingUp(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// Given up under the policy `stop`: it keeps its chain, and is never acked.
+    Stopped,
+}
+
+struct Slot<Fut> {
+    call: Pin<Box<Option<Fut>>>,
+    stage: Stage,
+    work: Option<Work>,
+    permit: Option<OwnedSemaphorePermit>,
+    flag: Arc<SlotWaker>,
+    waker: Waker,
+}
+
+/// Drives the calls of one concrete handler.
+pub struct Lane<F, Fut> {
+    adapter: F,
+    slots: Vec<Slot<Fut>>,
+    free: Vec<usize>,
+    /// Keys with a call that is not finished, and the records that wait for it.
+    chains: HashMap<u64, VecDeque<(Arc<RecordBatch>, usize)>, foldhash::fast::RandomState>,
+    /// The batch that is being started, and the next record of it.
+    cursor: Option<(Arc<RecordBatch>, usize)>,
+    due: VecDeque<usize>,
+    permits: Option<Permits>,
+    acks: Vec<Range<u64>>,
+    busy: usize,
+    turn: Vec<usize>,
+    after: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    is_open: bool,
+    timed: bool,
+}
+
+/// The lane's way to the handler's `concurrency`.
+struct Permits {
+    semaphore: PollSemaphore,
+    spare: Option<OwnedSemaphorePermit>,
+    is_queued: bool,
+}
+
+impl Permits {
+    fn take(&mut self, cx: &mut Context<'_>) -> Option<OwnedSemaphorePermit> {
+        if let Some(permit) = self.spare.take() {
+            return Some(permit);
+        }
+        match self.semaphore.poll_acquire(cx) {
+            Poll::Ready(permit) => {
+                self.is_queued = false;
+                permit
+            }
+            Poll::Pending => {
+                self.is_queued = true;
+                None
+            }
+        }
+    }
+
+    /// Gives back what this turn did not use, and the place in the queue if nothing waits for it.
+    fn give_back(&mut self, is_wanted: bool) {
+        self.spare = None;
+        if self.is_queued && !is_wanted {
+            self.semaphore = PollSemaphore::new(self.semaphore.clone_inner());
+            self.is_queued = false;
+        }
+    }
+}
+
+impl<F, Fut> std::fmt::Debug for Lane<F, Fut> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lane").finish_non_exhaustive()
+    }
+}
+
+impl<F, Fut> Lane<F, Fut>
 where
     F: Fn(Record, HandlerContext) -> Fut + Send + 'static,
     Fut: Future<Output = Outcome> + Send + 'static,
 {
+    /// Makes a lane of an adapter: a function that decodes a record, calls the handler, and gives its outcome.
+    pub fn new(adapter: F) -> Self {
+        Self {
+            adapter,
+            slots: Vec::new(),
+            free: Vec::new(),
+            chains: HashMap::default(),
+            cursor: None,
+            due: VecDeque::new(),
+            permits: None,
+            acks: Vec::new(),
+            busy: 0,
+            turn: Vec::new(),
+            after: None,
+            is_open: false,
+            timed: false,
+        }
+    }
+
+    /// Waits for the calls of the partition's previous assignment.
+    fn open(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_open {
+            return Poll::Ready(());
+        }
+        if let Some(after) = &lane.after {
+            let after = self.after.get_or_insert_with(|| {
+                let after = Arc::clone(after);
+                Box::pin(async move { after.over().await })
+            });
+            std::task::ready!(after.as_mut().poll(cx));
+            self.after = None;
+        }
+        self.permits = Some(Permits {
+            semaphore: PollSemaphore::new(Arc::clone(&lane.handler.permits)),
+            spare: None,
+            is_queued: false,
+        });
+        self.is_open = true;
+        Poll::Ready(())
+    }
+
+    /// Polls the slots that were woken.
+    fn poll_woken(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
+        let mut woken = std::mem::take(&mut self.turn);
+        std::mem::swap(&mut woken, &mut lock(&lane.ready));
+        for slot in woken.drain(..) {
+            self.slots[slot].flag.queued.store(false, Atomic::Release);
+            self.poll_slot(slot, lane, cx);
+        }
+        self.turn = woken;
+    }
+
+    /// Starts the attempts that wait for a permit, oldest first.
+    fn start_due(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
+        while let Some(&slot) = self.due.front() {
+            let Some(permit) = self.take_permit(cx) else {
+                return;
+            };
+            self.due.pop_front();
+            self.slots[slot].permit = Some(permit);
+            self.start(slot, lane, cx);
+        }
+    }
+
+    /// Starts new records; false if it stopped for lack of a permit or of turn.
+    fn intake(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Intake {
+        for _ in 0..TURN {
+            let (batch, index) = match self.cursor.take() {
+                Some((batch, index)) if index < batch.len() => (batch, index),
+                _ => match lock(&lane.inbox).pop_front() {
+                    Some(batch) => (batch, 0),
+                    None => return Intake::Dry,
+                },
+            };
+            let chain = match lane.handler.ordering {
+                Ordering::Key if batch.has_key(index) => Some(batch.key_hash(index)),
+                Ordering::Key | Ordering::None => None,
+                Ordering::Partition => Some(0),
+            };
+            if let Some(waiting) = chain.and_then(|chain| self.chains.get_mut(&chain)) {
+                waiting.push_back((Arc::clone(&batch), index));
+                self.cursor = Some((batch, index + 1));
+                continue;
+            }
+            let Some(permit) = self.take_permit(cx) else {
+                self.cursor = Some((batch, index));
+                return Intake::NoPermit;
+            };
+            let slot = self.free_slot(lane);
+            self.slots[slot].permit = Some(permit);
+            self.slots[slot].work = Some(Work {
+                batch: Arc::clone(&batch),
+                index,
+                chain,
+                attempt: 1,
+                started: None,
+            });
+            self.cursor = Some((batch, index + 1));
+            self.busy += 1;
+            self.start(slot, lane, cx);
+            if let Some(chain) = chain.filter(|_| self.slots[slot].work.is_some()) {
+                self.chains.entry(chain).or_default();
+            }
+        }
+        Intake::MoreTurns
+    }
+
+    fn free_slot(&mut self, lane: &Arc<LaneShared>) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            let slot = self.slots.len();
+            let flag = Arc::new(SlotWaker {
+                lane: Arc::clone(lane),
+                slot,
+                queued: AtomicBool::new(false),
+            });
+            self.slots.push(Slot {
+                call: Box::pin(None),
+                stage: Stage::Free,
+                work: None,
+                permit: None,
+                waker: Waker::from(Arc::clone(&flag)),
+                flag,
+            });
+            slot
+        })
+    }
+
+    fn take_permit(&mut self, cx: &mut Context<'_>) -> Option<OwnedSemaphorePermit> {
+        self.permits.as_mut()?.take(cx)
+    }
+
+    /// Starts the attempt of a slot that has its work and its permit.
+    fn start(&mut self, slot: usize, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
+        let at = &mut self.slots[slot];
+        let Some(work) = &mut at.work else {
+            unreachable!("a slot that starts has work");
+        };
+        work.started = self.timed.then(Instant::now);
+        if let Some(limit) = lane.handler.max_payload {
+            let size = work.batch.value_len(work.index);
+            if size > limit {
+                let failure = Failure::from(DecodeError::TooLarge { size, limit });
+                self.finish(slot, Outcome::Fail(failure), lane, cx);
+                return;
+            }
+        }
+        let cx_of_call = HandlerContext::new(&lane.context, work.attempt);
+        let call = catch_unwind(AssertUnwindSafe(|| (self.adapter)(work.record(), cx_of_call)));
+        match call {
+            Ok(call) => {
+                at.call.set(Some(call));
+                at.stage = Stage::Calling(None);
+                self.poll_slot(slot, lane, cx);
+            }
+            Err(panic) => {
+                let outcome = panicked(&*panic);
+                self.finish(slot, outcome, lane, cx);
+            }
+        }
+    }
+
+    fn poll_slot(&mut self, slot: usize, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
+        let at = &mut self.slots[slot];
+        let mut slot_cx = Context::from_waker(&at.waker);
+        match &mut at.stage {
+            Stage::Free | Stage::Due | Stage::Stopped => {}
+            Stage::Calling(timer) => {
+                let polled = catch_unwind(AssertUnwindSafe(|| match at.call.as_mut().as_pin_mut() {
+                    Some(call) => call.poll(&mut slot_cx),
+                    None => unreachable!("a slot that is calling has a call"),
+                }));
+                let outcome = match polled {
+                    Ok(Poll::Ready(outcome)) => outcome,
+                    Err(panic) => panicked(&*panic),
+                    Ok(Poll::Pending) => {
+                        let Some(timeout) = lane.handler.timeout else {
+                            return;
+                        };
+                        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+                        if timer.as_mut().poll(&mut slot_cx).is_pending() {
+                            return;
+                        }
+                        Outcome::Fail(Failure::new(
+                            FailureKind::Timeout,
+                            format!("no result after {timeout:?}"),
+                        ))
+                    }
+                };
+                let outcome = drop_call(&mut at.call).unwrap_or(outcome);
+                self.finish(slot, outcome, lane, cx);
+            }
+            Stage::Backoff(sleep) => {
+                if sleep.as_mut().poll(&mut slot_cx).is_ready() {
+                    at.stage = Stage::Due;
+                    self.due.push_back(slot);
+                }
+            }
+            Stage::GivingUp(write) => {
+                if write.as_mut().poll(&mut slot_cx).is_ready() {
+                    self.settle(slot, lane, cx);
+                }
+            }
+        }
+    }
+
+    /// Deals with the outcome of an attempt.
+    fn finish(&mut self, slot: usize, outcome: Outcome, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
+        let at = &mut self.slots[slot];
+        let Some(work) = &mut at.work else {
+            unreachable!("a call that ends has work");
+        };
+        let observers = &lane.group.observers;
+        let handler = &*lane.handler.name;
+        let failure = match outcome {
+            Outcome::Ack => {
+                if let Some(started) = work.started {
+                    observers.emit(&Event::Handled {
+                        record: &work.record(),
+                        handler,
+                        attempt: work.attempt,
+                        duration: started.elapsed(),
+                    });
+                }
+                return self.settle(slot, lane, cx);
+            }
+            Outcome::Skip { reason } => {
+                observers.emit(&Event::Skipped {
+                    record: &work.record(),
+                    handler,
+                    reason: Some(&reason),
+                    failure: None,
+                });
+                return self.settle(slot, lane, cx);
+            }
+            Outcome::Fail(failure) => failure,
+        };
+        let record = work.record();
+        let seed = work.sequence() ^ (u64::from(work.attempt) << 48);
+        if let Decision::RetryAfter(after) =
+            decide(&lane.handler.retry, failure.kind(), work.attempt, jitter(seed))
+        {
+            observers.emit(&Event::Retrying {
+                record: &record,
+                handler,
+                attempt: work.attempt,
+                failure: &failure,
+                after,
+            });
+            work.attempt += 1;
+            at.permit = None;
+            at.stage = Stage::Backoff(Box::pin(tokio::time::sleep(after)));
+            return self.poll_slot(slot, lane, cx);
+        }
+        at.permit = None;
+        match lane.handler.on_failure {
+            FailurePolicy::DeadLetter => {
+                let topic = lane.handler.dead_letter_topic(&lane.group.group_id, record.topic());
+                if *topic == *record.topic() {
+                    return self.stop(slot, &failure, lane);
+                }
+                at.stage = Stage::GivingUp(lane.group.dead_letters.write(DeadLetter {
+                    record,
+                    topic,
+                    group_id: Arc::clone(&lane.group.group_id),
+                    handler: Arc::clone(&lane.handler.name),
+                    attempts: work.attempt,
+                    failure,
+                }));
+                self.poll_slot(slot, lane, cx);
+            }
+            FailurePolicy::Skip => {
+                observers.emit(&Event::Skipped {
+                    record: &record,
+                    handler,
+                    reason: None,
+                    failure: Some(&failure),
+                });
+                self.settle(slot, lane, cx);
+            }
+            FailurePolicy::Stop => self.stop(slot, &failure, lane),
+        }
+    }
+
+    /// Ends the runtime because of a record; it is never acked.
+    fn stop(&mut self, slot: usize, failure: &Failure, lane: &Arc<LaneShared>) {
+        let at = &mut self.slots[slot];
+        at.stage = Stage::Stopped;
+        if let Some(work) = &at.work {
+            let record = work.record();
+            lane.group.observers.emit(&Event::Stopping {
+                record: &record,
+                handler: &lane.handler.name,
+                failure,
+            });
+            lane.group.failed.set(RunError::RecordFailed {
+                record: RecordPlace::of(&record),
+                handler: lane.handler.name.to_string(),
+                class: failure.kind(),
+                error: failure.error().to_string(),
+            });
+        }
+    }
+
+    /// Acks a slot's record, then goes on with the next record of its chain, or frees the slot.
+    fn settle(&mut self, slot: usize, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
+        let at = &mut self.slots[slot];
+        let Some(work) = at.work.take() else {
+            unreachable!("a slot that settles has work");
+        };
+        let sequence = work.sequence();
+        match self.acks.last_mut() {
+            Some(last) if last.end == sequence => last.end += 1,
+            _ => self.acks.push(sequence..sequence + 1),
+        }
+        at.stage = Stage::Free;
+        let permit = at.permit.take();
+        let next = work.chain.and_then(|chain| {
+            let waiting = self.chains.get_mut(&chain)?;
+            let next = match lane.partition.mode() {
+                Mode::Running => waiting.pop_front(),
+                Mode::Draining | Mode::Fenced => None,
+            };
+            if next.is_none() {
+                self.chains.remove(&chain);
+            }
+            next
+        });
+        if let Some((batch, index)) = next {
+            at.work = Some(Work {
+                batch,
+                index,
+                chain: work.chain,
+                attempt: 1,
+                started: None,
+            });
+            // Started from `start_due`, not from here: a long chain of calls that finish at once must not recurse.
+            at.stage = Stage::Due;
+            self.due.push_front(slot);
+        } else {
+            self.busy -= 1;
+            self.free.push(slot);
+        }
+        if let (Some(permits), Some(permit)) = (&mut self.permits, permit) {
+            permits.spare.get_or_insert(permit);
+        }
+    }
+
+    /// Forgets what has not started, and retries that wait: whoever owns the partition next has them again.
+    fn abandon_waiting(&mut self, lane: &Arc<LaneShared>) {
+        lock(&lane.inbox).clear();
+        self.cursor = None;
+        self.due.clear();
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if matches!(slot.stage, Stage::Backoff(_) | Stage::Due | Stage::Stopped) {
+                slot.stage = Stage::Free;
+                slot.work = None;
+                slot.permit = None;
+                self.busy -= 1;
+                self.free.push(index);
+            }
+        }
+        self.chains.clear();
+    }
+
+    fn flush_acks(&mut self, lane: &Arc<LaneShared>) {
+        if !self.acks.is_empty() {
+            lane.partition.ack(&self.acks);
+            self.acks.clear();
+        }
+    }
+}
+
+/// Why no more records were started.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Intake {
+    Dry,
+    NoPermit,
+    MoreTurns,
+}
+
+impl<F, Fut> LaneDriver for Lane<F, Fut>
+where
+    F: Fn(Record, HandlerContext) -> Fut + Send + 'static,
+    Fut: Future<Output = Outcome> + Send + 'static,
+{
+    fn turn(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Poll<()> {
+        lane.task.register(cx.waker());
+        if lane.partition.mode() == Mode::Fenced {
+            return Poll::Ready(());
+        }
+        if self.open(lane, cx).is_pending() {
+            // Nothing of it has started: it may simply end.
+            return if lane.partition.mode() == Mode::Running {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            };
+        }
+        self.timed = lane.group.observers.wants_handled();
+        self.poll_woken(lane, cx);
+        let mut again = false;
+        if lane.partition.mode() == Mode::Running {
+            self.start_due(lane, cx);
+            let intake = if self.due.is_empty() {
+                self.intake(lane, cx)
+            } else {
+                Intake::NoPermit
+            };
+            // A record of the intake may have ended with others behind it.
+            again = intake == Intake::MoreTurns || (intake == Intake::Dry && !self.due.is_empty());
+            if let Some(permits) = &mut self.permits {
+                permits.give_back(intake == Intake::NoPermit);
+            }
+        } else {
+            self.abandon_waiting(lane);
+            if let Some(permits) = &mut self.permits {
+                permits.give_back(false);
+            }
+        }
+        self.flush_acks(lane);
+        lane.running.store(self.busy, Atomic::Relaxed);
+        if lane.partition.mode() != Mode::Running && self.busy == 0 {
+            return Poll::Ready(());
+        }
+        if again {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+/// Drops a call where it stands; a panic of a destructor is the record's, like any other.
+fn drop_call<Fut>(call: &mut Pin<Box<Option<Fut>>>) -> Option<Outcome> {
+    catch_unwind(AssertUnwindSafe(|| call.set(None)))
+        .err()
+        .map(|panic| panicked(&*panic))
+}
+
+/// A panic as a failure; its text is kept if it is one.
+fn panicked(panic: &(dyn Any + Send)) -> Outcome {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "the handler panicked".to_owned());
+    Outcome::Fail(Failure::new(FailureKind::Panic, text))
 }

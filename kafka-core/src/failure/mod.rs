@@ -1,4 +1,5 @@
 //! What happens to records that fail.
 
 pub(crate) mod backoff;
+pub(crate) mod dead_letter;
 pub(crate) mod policy;

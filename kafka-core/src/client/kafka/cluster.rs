@@ -1,0 +1,165 @@
+//! Questions to a cluster: does it answer, which topics has it, where do they end; and the creation of topics.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+
+use super::client_config;
+use super::context::PlainContext;
+use super::errors::{client_error, from_code, from_response};
+use crate::client::Cluster;
+use crate::error::ClientError;
+use crate::record::{Offset, TopicPartition};
+
+/// Any name does to see whether a broker answers: this one exists wherever a group ever committed, and asking for it
+/// creates nothing.
+pub(super) const ANY_TOPIC: &str = "__consumer_offsets";
+
+/// Between two looks at what librdkafka reports while a broker does not answer.
+const SLICE: Duration = Duration::from_millis(200);
+
+impl ConsumerContext for PlainContext {}
+
+/// A client outside of any group.
+pub(crate) struct KafkaCluster {
+    /// Without a group id: only for questions.
+    client: BaseConsumer<PlainContext>,
+    properties: BTreeMap<String, String>,
+}
+
+impl KafkaCluster {
+    pub(crate) fn new(properties: &BTreeMap<String, String>) -> Result<Self, ClientError> {
+        let client = client_config(properties)
+            .create_with_context(PlainContext::default())
+            .map_err(|error| client_error(&error, None))?;
+        Ok(Self {
+            client,
+            properties: properties.clone(),
+        })
+    }
+
+    fn reported(&self) -> Option<ClientError> {
+        // Serves the callbacks; there are no records without an assignment.
+        let _ = self.client.poll(Duration::ZERO);
+        self.client.context().reports.take()
+    }
+}
+
+/// Asks until there is an answer, or a reason why there is none: at once if that reason is final.
+pub(super) fn answers(
+    timeout: Duration,
+    ask: impl Fn(Duration) -> KafkaResult<()>,
+    reported: impl Fn() -> Option<ClientError>,
+) -> Result<(), ClientError> {
+    let until = Instant::now() + timeout;
+    let mut reason = None;
+    loop {
+        let error = match ask(SLICE.min(timeout)) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if let Some(report) = reported() {
+            if !matches!(report, ClientError::Other(_)) {
+                return Err(report);
+            }
+            reason = Some(report);
+        }
+        let is_wait = matches!(
+            error.rdkafka_error_code(),
+            Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut)
+        );
+        if !is_wait || Instant::now() >= until {
+            return Err(reason.unwrap_or_else(|| client_error(&error, None)));
+        }
+    }
+}
+
+impl Cluster for KafkaCluster {
+    fn check(&self, timeout: Duration) -> Result<(), ClientError> {
+        answers(
+            timeout,
+            |slice| self.client.fetch_metadata(Some(ANY_TOPIC), slice).map(drop),
+            || self.reported(),
+        )
+    }
+
+    fn topics(&self, timeout: Duration) -> Result<Vec<String>, ClientError> {
+        let metadata = self
+            .client
+            .fetch_metadata(None, timeout)
+            .map_err(|error| client_error(&error, None))?;
+        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+    }
+
+    fn partitions(&self, topic: &str, timeout: Duration) -> Result<usize, ClientError> {
+        let metadata = self
+            .client
+            .fetch_metadata(Some(topic), timeout)
+            .map_err(|error| client_error(&error, None))?;
+        let Some(found) = metadata.topics().iter().find(|t| t.name() == topic) else {
+            return Err(ClientError::UnknownTopic(topic.to_owned()));
+        };
+        match found.error() {
+            Some(code) => Err(from_response(code, topic)),
+            None => Ok(found.partitions().len()),
+        }
+    }
+
+    fn ends(&self, of: &TopicPartition, timeout: Duration) -> Result<(Offset, Offset), ClientError> {
+        self.client
+            .fetch_watermarks(&of.topic, of.partition, timeout)
+            .map(|(oldest, end)| (Offset(oldest), Offset(end)))
+            .map_err(|error| client_error(&error, None))
+    }
+
+    fn create_topic(
+        &self,
+        topic: &str,
+        partitions: usize,
+        replication: Option<i32>,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        let admin: AdminClient<PlainContext> = client_config(&self.properties)
+            .create_with_context(PlainContext::default())
+            .map_err(|error| client_error(&error, None))?;
+        // -1: the broker's default replication (KIP-464, Kafka 2.4).
+        let replication = TopicReplication::Fixed(replication.unwrap_or(-1));
+        let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+        let topic = NewTopic::new(topic, partitions, replication);
+        let options = AdminOptions::new()
+            .operation_timeout(Some(timeout))
+            .request_timeout(Some(timeout));
+        let created = futures_util::future::FutureExt::boxed(admin.create_topics([&topic], &options));
+        let results = block_on(created).map_err(|error: KafkaError| client_error(&error, None))?;
+        for result in results {
+            if let Err((name, code)) = result
+                && code != RDKafkaErrorCode::TopicAlreadyExists
+            {
+                return Err(from_code(code, Some(&format!("{name}: {code}"))));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits on a thread that may block. The admin client completes from a thread of its own.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::task::Waker::from(std::sync::Arc::new(Unpark(std::thread::current())));
+    let mut cx = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+            return value;
+        }
+        std::thread::park();
+    }
+}

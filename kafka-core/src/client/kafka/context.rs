@@ -1,0 +1,70 @@
+//! What librdkafka tells a client besides records: errors with their reasons, and its log.
+
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+
+use super::errors::client_error;
+use crate::error::ClientError;
+
+/// The most errors kept until somebody asks.
+const KEPT: usize = 32;
+
+/// Keeps the errors that librdkafka reports, with the reasons that only this callback gets.
+#[derive(Debug, Default)]
+pub(super) struct Reports(Mutex<Vec<ClientError>>);
+
+impl Reports {
+    pub(super) fn push(&self, error: ClientError) {
+        let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if errors.len() < KEPT {
+            errors.push(error);
+        }
+    }
+
+    /// Takes what was reported; the one that says most, if several were.
+    pub(super) fn take(&self) -> Option<ClientError> {
+        let errors = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let says_more = |error: &ClientError| match error {
+            error if error.is_permanent() => 2,
+            // "1/1 brokers are down" follows the reason, and adds nothing to it.
+            ClientError::Unreachable(text) if text.ends_with("brokers are down") => 0,
+            _ => 1,
+        };
+        errors.into_iter().rev().max_by_key(says_more)
+    }
+}
+
+/// The context of a client that is not a member of a group.
+#[derive(Debug, Default)]
+pub(super) struct PlainContext {
+    pub(super) reports: Reports,
+}
+
+impl ClientContext for PlainContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        log(level, facility, text);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.reports.push(client_error(&error, Some(reason)));
+    }
+}
+
+/// librdkafka's log lines, one level down from its own: what matters of them comes as an error, too.
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!(target: "librdkafka", facility, "{text}");
+        }
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+            tracing::info!(target: "librdkafka", facility, "{text}");
+        }
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+            tracing::debug!(target: "librdkafka", facility, "{text}");
+        }
+        RDKafkaLogLevel::Debug => tracing::trace!(target: "librdkafka", facility, "{text}"),
+    }
+}

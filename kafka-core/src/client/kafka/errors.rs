@@ -1,0 +1,111 @@
+//! librdkafka's errors in our words.
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+
+use crate::error::ClientError;
+
+/// Translates an error; `reason` is what librdkafka says beyond the code, if it says more.
+pub(super) fn client_error(error: &KafkaError, reason: Option<&str>) -> ClientError {
+    match error {
+        // The texts of these hold the value of a setting: only the name may be told.
+        KafkaError::ClientConfig(_, description, name, _) => {
+            ClientError::Settings(format!("{name}: {}", without_value(description)))
+        }
+        KafkaError::ClientCreation(text) => ClientError::Settings(text.clone()),
+        KafkaError::MessageConsumptionFatal(code) => ClientError::Fatal(text_of(*code, reason)),
+        other => match other.rdkafka_error_code() {
+            Some(code) => from_code(code, reason),
+            None => ClientError::Other(reason.map_or_else(|| other.to_string(), str::to_owned)),
+        },
+    }
+}
+
+/// librdkafka quotes the value in `Invalid value "…" for configuration property "…"`.
+fn without_value(description: &str) -> String {
+    match description.strip_prefix("Invalid value ") {
+        Some(rest) => match rest.find(" for configuration property") {
+            Some(at) => format!("invalid value{}", &rest[at..]),
+            None => "invalid value".to_owned(),
+        },
+        None => description.to_owned(),
+    }
+}
+
+/// Translates the code that a broker gave for one topic or partition.
+pub(super) fn from_response(code: RDKafkaRespErr, what: &str) -> ClientError {
+    from_code(code.into(), Some(what))
+}
+
+pub(super) fn from_code(code: RDKafkaErrorCode, reason: Option<&str>) -> ClientError {
+    use RDKafkaErrorCode as Code;
+    let text = text_of(code, reason);
+    match code {
+        Code::SSL => ClientError::Tls(text),
+        // What librdkafka guesses when a port that speaks TLS hangs up on plain text.
+        Code::BrokerTransportFailure if text.contains("connecting to a SSL listener") => {
+            ClientError::Tls(text)
+        }
+        Code::Authentication | Code::SaslAuthenticationFailed => ClientError::Authentication(text),
+        Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve => {
+            ClientError::Unreachable(text)
+        }
+        Code::TopicAuthorizationFailed
+        | Code::GroupAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed => ClientError::Authorization(text),
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+            ClientError::UnknownTopic(text)
+        }
+        Code::OffsetOutOfRange | Code::AutoOffsetReset => ClientError::OffsetOutOfRange(text),
+        Code::UnknownMemberId
+        | Code::IllegalGeneration
+        | Code::FencedInstanceId
+        | Code::FencedMemberEpoch
+        | Code::AssignmentLost => ClientError::NotAMember(text),
+        Code::UnsupportedVersion | Code::UnsupportedFeature | Code::InvalidRequest => {
+            ClientError::Unsupported(text)
+        }
+        Code::OperationTimedOut | Code::RequestTimedOut | Code::MessageTimedOut => {
+            ClientError::TimedOut(text)
+        }
+        Code::Fatal => ClientError::Fatal(text),
+        _ => ClientError::Other(text),
+    }
+}
+
+fn text_of(code: RDKafkaErrorCode, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) if !reason.is_empty() => reason.to_owned(),
+        _ => code.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::types::RDKafkaConfRes;
+
+    #[test]
+    fn the_value_of_a_refused_setting_is_not_told() {
+        let error = KafkaError::ClientConfig(
+            RDKafkaConfRes::RD_KAFKA_CONF_INVALID,
+            "Invalid value \"hunter2\" for configuration property \"sasl.mechanisms\"".into(),
+            "sasl.mechanisms".into(),
+            "hunter2".into(),
+        );
+
+        let text = client_error(&error, None).to_string();
+
+        assert!(!text.contains("hunter2") && text.contains("sasl.mechanisms"), "{text}");
+    }
+
+    #[test]
+    fn plain_text_to_a_tls_port_is_a_tls_error() {
+        let reason = "Disconnected: verify that security.protocol is correctly configured (connecting to a SSL listener?)";
+
+        let error = from_code(RDKafkaErrorCode::BrokerTransportFailure, Some(reason));
+
+        assert!(matches!(error, ClientError::Tls(_)));
+    }
+}

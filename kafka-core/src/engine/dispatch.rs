@@ -1,0 +1,180 @@
+//! Copies records out of the client and hands them to the lanes of their partition.
+
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+use std::hash::BuildHasher;
+
+use super::backpressure::Load;
+use super::lane::{LaneShared, LaneTask};
+use super::partition::{Epoch, PartitionState};
+use super::route::{ActiveHandler, GroupServices};
+use super::spawn::Spawner;
+use crate::client::RecordSink;
+use crate::handler::Ordering;
+use crate::record::{BatchBuilder, Offset, RawRecord, TopicPartition};
+
+/// A partition that the member reads, with its lanes.
+pub(crate) struct Assigned {
+    pub(crate) state: Arc<PartitionState>,
+    pub(crate) handler: Arc<ActiveHandler>,
+    pub(crate) lanes: Vec<Arc<LaneShared>>,
+    /// One for each lane.
+    builders: Vec<BatchBuilder>,
+    next_sequence: u64,
+    /// Offsets of this poll, as runs without a gap.
+    received: Vec<(Offset, usize)>,
+    /// Paused by us, because too much of it waits.
+    pub(crate) is_full: bool,
+    /// Paused by the user.
+    pub(crate) is_paused: bool,
+}
+
+impl Assigned {
+    /// Starts `lanes` lanes for a partition; `after` is its previous assignment, if calls of that may still run.
+    pub(crate) fn start(
+        at: TopicPartition,
+        epoch: Epoch,
+        lanes: usize,
+        handler: &Arc<ActiveHandler>,
+        group: &GroupServices,
+        after: Option<&Arc<PartitionState>>,
+        spawner: &Spawner,
+    ) -> Self {
+        let state = Arc::new(PartitionState::new(at, epoch));
+        let lanes = if handler.ordering == Ordering::Partition { 1 } else { lanes };
+        let lanes: Vec<_> = (0..lanes)
+            .map(|_| {
+                Arc::new(LaneShared::new(
+                    Arc::clone(&state),
+                    Arc::clone(handler),
+                    group.clone(),
+                    after.cloned(),
+                ))
+            })
+            .collect();
+        for lane in &lanes {
+            spawner.spawn(LaneTask::new(Arc::clone(lane)));
+        }
+        Self {
+            builders: lanes.iter().map(|_| BatchBuilder::new()).collect(),
+            state,
+            handler: Arc::clone(handler),
+            lanes,
+            next_sequence: 0,
+            received: Vec::new(),
+            is_full: false,
+            is_paused: false,
+        }
+    }
+
+    /// Makes the lanes look at the partition's mode.
+    pub(crate) fn wake(&self) {
+        for lane in &self.lanes {
+            lane.wake();
+        }
+    }
+
+    /// Returns how many calls are running, as of the last turn of each lane.
+    pub(crate) fn running_calls(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.running_calls()).sum()
+    }
+
+    /// Returns what waits or runs, in records and bytes.
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            records: self.state.in_flight(),
+            bytes: self.state.held.get(),
+        }
+    }
+
+    fn take(&mut self, record: &RawRecord<'_>) {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        // Records without a key spread like keys that are all different.
+        let key_hash = match record.key {
+            Some(key) => FixedState::default().hash_one(key),
+            None => FixedState::default().hash_one(sequence),
+        };
+        let lane = lane_of(key_hash, self.lanes.len());
+        match self.received.last_mut() {
+            Some((first, len)) if first.0 + i64::try_from(*len).unwrap_or(i64::MAX) == record.offset.0 => *len += 1,
+            _ => self.received.push((record.offset, 1)),
+        }
+        self.builders[lane].push(record, sequence, key_hash);
+    }
+
+    /// Hands the records of this poll to the lanes.
+    fn flush(&mut self) {
+        if self.received.is_empty() {
+            return;
+        }
+        // Before any lane can ack them.
+        for (first, len) in self.received.drain(..) {
+            self.state.received(first, len);
+        }
+        for (builder, lane) in self.builders.iter_mut().zip(&self.lanes) {
+            if !builder.is_empty() {
+                let topic = Arc::clone(&self.state.at.topic);
+                let held = Some(Arc::clone(&self.state.held));
+                lane.push(builder.finish(topic, self.state.at.partition, held));
+            }
+        }
+    }
+}
+
+/// Picks a lane by the upper bits of the hash: chains use all of it.
+fn lane_of(key_hash: u64, lanes: usize) -> usize {
+    let wide = (u128::from(key_hash) * lanes as u128) >> 64;
+    usize::try_from(wide).unwrap_or_else(|_| unreachable!("below the number of lanes"))
+}
+
+/// The partitions of a member, and the records of the poll that is going on.
+#[derive(Default)]
+pub(crate) struct Dispatch {
+    pub(crate) partitions: Vec<Assigned>,
+    /// Where the last record went: most records follow one of the same partition.
+    last: usize,
+}
+
+impl Dispatch {
+    pub(crate) fn find(&mut self, at: &TopicPartition) -> Option<&mut Assigned> {
+        self.partitions.iter_mut().find(|p| p.state.at == *at)
+    }
+
+    pub(crate) fn remove(&mut self, at: &TopicPartition) -> Option<Assigned> {
+        let index = self.partitions.iter().position(|p| p.state.at == *at)?;
+        self.last = 0;
+        Some(self.partitions.swap_remove(index))
+    }
+
+    /// Hands everything of this poll to the lanes.
+    pub(crate) fn flush(&mut self) {
+        for partition in &mut self.partitions {
+            partition.flush();
+        }
+    }
+
+    fn index_of(&mut self, topic: &str, partition: i32) -> Option<usize> {
+        let is_it = |p: &Assigned| p.state.at.partition == partition && *p.state.at.topic == *topic;
+        if self.partitions.get(self.last).is_some_and(is_it) {
+            return Some(self.last);
+        }
+        self.last = self.partitions.iter().position(is_it)?;
+        Some(self.last)
+    }
+}
+
+impl RecordSink for Dispatch {
+    fn record(&mut self, record: &RawRecord<'_>) {
+        // A record of a partition that is not ours any more has nowhere to land.
+        let Some(index) = self.index_of(record.topic, record.partition) else {
+            return;
+        };
+        let partition = &mut self.partitions[index];
+        if partition.builders.iter().any(BatchBuilder::is_full) {
+            partition.flush();
+        }
+        partition.take(record);
+    }
+}

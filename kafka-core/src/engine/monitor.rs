@@ -1,0 +1,144 @@
+//! What a group is doing, for whoever asks: `control.status()`, the state of a consumer, `Debug`.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::partition::PartitionState;
+use crate::error::ClientError;
+use crate::record::{Offset, TopicPartition};
+
+/// Where a group's member is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum GroupState {
+    /// It is joining the group.
+    Joining,
+    /// It has been assigned its partitions (perhaps none) and reads them.
+    Running,
+    /// It finishes what runs, then leaves.
+    Stopping,
+    /// It has left.
+    Stopped,
+}
+
+/// What a group is doing right now.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GroupStatus {
+    /// The consumer group.
+    pub group_id: String,
+    /// Where it is in its life.
+    pub state: GroupState,
+    /// The topics and patterns it subscribes to.
+    pub topics: Vec<String>,
+    /// The partitions it reads.
+    pub partitions: Vec<PartitionStatus>,
+    /// The client's last error, while nothing has gone well since.
+    pub last_error: Option<ClientError>,
+}
+
+impl GroupStatus {
+    /// Returns how many records were received and are not acked yet.
+    pub fn in_flight(&self) -> usize {
+        self.partitions.iter().map(|p| p.in_flight).sum()
+    }
+}
+
+/// What happens to one partition right now.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PartitionStatus {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Received and not acked.
+    pub in_flight: usize,
+    /// Bytes held for the records in flight.
+    pub held_bytes: usize,
+    /// The next offset to commit, as handed to the client; `None` before the first record is finished.
+    pub committed: Option<Offset>,
+    /// Paused, by the user or because too much waits.
+    pub is_paused: bool,
+}
+
+/// Written by the poll thread, read by anyone.
+#[derive(Debug)]
+pub(crate) struct Monitor {
+    group_id: Arc<str>,
+    state: watch::Sender<GroupState>,
+    now: Mutex<Now>,
+}
+
+#[derive(Debug, Default)]
+struct Now {
+    topics: Vec<String>,
+    partitions: Vec<(Arc<PartitionState>, bool)>,
+    last_error: Option<ClientError>,
+}
+
+impl Monitor {
+    pub(crate) fn new(group_id: Arc<str>) -> Self {
+        Self {
+            group_id,
+            state: watch::Sender::new(GroupState::Joining),
+            now: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn set_state(&self, state: GroupState) {
+        self.state.send_if_modified(|current| {
+            let is_later = state > *current;
+            *current = (*current).max(state);
+            is_later
+        });
+    }
+
+    pub(crate) fn state(&self) -> GroupState {
+        *self.state.borrow()
+    }
+
+    /// Waits until the group is in this state or a later one. Cancel-safe.
+    pub(crate) async fn reached(&self, state: GroupState) {
+        let mut watched = self.state.subscribe();
+        // An error is impossible: `self` owns the sender.
+        let _ = watched.wait_for(|current| *current >= state).await;
+    }
+
+    pub(crate) fn set_topics(&self, topics: Vec<String>) {
+        self.now().topics = topics;
+    }
+
+    pub(crate) fn set_partitions(&self, partitions: Vec<(Arc<PartitionState>, bool)>) {
+        self.now().partitions = partitions;
+    }
+
+    pub(crate) fn set_error(&self, error: Option<ClientError>) {
+        self.now().last_error = error;
+    }
+
+    pub(crate) fn status(&self) -> GroupStatus {
+        let now = self.now();
+        GroupStatus {
+            group_id: self.group_id.to_string(),
+            state: self.state(),
+            topics: now.topics.clone(),
+            partitions: now.partitions.iter().map(status_of).collect(),
+            last_error: now.last_error.clone(),
+        }
+    }
+
+    fn now(&self) -> std::sync::MutexGuard<'_, Now> {
+        // Held for a few assignments, which do not panic.
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn status_of((state, is_paused): &(Arc<PartitionState>, bool)) -> PartitionStatus {
+    PartitionStatus {
+        partition: state.at.clone(),
+        in_flight: state.in_flight(),
+        held_bytes: state.held.get(),
+        committed: state.stored(),
+        is_paused: *is_paused,
+    }
+}

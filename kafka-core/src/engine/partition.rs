@@ -1,0 +1,216 @@
+//! One assignment of one partition: its epoch, its offsets, and how its lanes are told to stop.
+//!
+//! A partition that is taken away and handed back is a new [`PartitionState`]: whatever still belongs to the old
+//! one (acks, retries, pauses) has nowhere to land.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::watermark::PartitionOffsets;
+use crate::extract::CancellationToken;
+use crate::record::{HeldBytes, Offset, TopicPartition};
+
+/// Counts the assignments of an engine; higher is later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Epoch(pub(crate) u64);
+
+/// What the lanes of a partition may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Start records as they come.
+    Running = 0,
+    /// Start nothing more; finish the calls that run. Retries that wait are given up.
+    Draining = 1,
+    /// Drop every call; acks no longer count.
+    Fenced = 2,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct PartitionState {
+    pub(crate) at: TopicPartition,
+    pub(crate) epoch: Epoch,
+    pub(crate) held: Arc<HeldBytes>,
+    /// Fires when the calls should come to an end.
+    pub(crate) cancel: CancellationToken,
+    mode: AtomicU8,
+    /// Received and not acked.
+    in_flight: AtomicUsize,
+    offsets: Mutex<PartitionOffsets>,
+    /// The offset that was handed to the client last; -1 before the first.
+    stored: AtomicI64,
+    lanes: AtomicUsize,
+    lanes_ended: Notify,
+}
+
+impl PartitionState {
+    pub(crate) fn new(at: TopicPartition, epoch: Epoch) -> Self {
+        Self {
+            at,
+            epoch,
+            held: Arc::default(),
+            cancel: CancellationToken::new(),
+            mode: AtomicU8::new(Mode::Running as u8),
+            in_flight: AtomicUsize::new(0),
+            offsets: Mutex::default(),
+            stored: AtomicI64::new(-1),
+            lanes: AtomicUsize::new(0),
+            lanes_ended: Notify::new(),
+        }
+    }
+
+    /// Takes note of records with offsets from `first` on; they get the next sequences.
+    pub(crate) fn received(&self, first: Offset, len: usize) {
+        self.in_flight.fetch_add(len, Ordering::Relaxed);
+        self.offsets().received(first, len as u64);
+    }
+
+    /// Finishes records: the runtime may commit past them. An ack after the fence changes nothing.
+    pub(crate) fn ack(&self, sequences: &[Range<u64>]) {
+        let mut offsets = self.offsets();
+        // Read under the lock: `fence` takes it too, so no ack is between the fence and the last commit.
+        if self.mode() == Mode::Fenced {
+            return;
+        }
+        let mut count = 0;
+        for range in sequences {
+            count += range.end - range.start;
+            offsets.ack(range.clone());
+        }
+        drop(offsets);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.in_flight.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Returns the offset that may be committed.
+    pub(crate) fn committable(&self) -> Option<Offset> {
+        self.offsets().committable()
+    }
+
+    /// Returns the offset that may be committed, if it is past the one that was stored last.
+    pub(crate) fn to_store(&self) -> Option<Offset> {
+        self.committable().filter(|offset| offset.0 > self.stored.load(Ordering::Relaxed))
+    }
+
+    /// Takes note that the client has this offset now. A commit that fails leaves it with the client, which tries
+    /// again.
+    pub(crate) fn set_stored(&self, offset: Offset) {
+        self.stored.store(offset.0, Ordering::Relaxed);
+    }
+
+    /// Returns the offset that was stored last.
+    pub(crate) fn stored(&self) -> Option<Offset> {
+        let stored = self.stored.load(Ordering::Relaxed);
+        (stored >= 0).then_some(Offset(stored))
+    }
+
+    /// Returns how many records were received and are not acked.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        match self.mode.load(Ordering::Acquire) {
+            0 => Mode::Running,
+            1 => Mode::Draining,
+            _ => Mode::Fenced,
+        }
+    }
+
+    /// Stops new records; the lanes must be woken to see it.
+    pub(crate) fn drain(&self) {
+        self.mode.fetch_max(Mode::Draining as u8, Ordering::AcqRel);
+    }
+
+    /// Ends the epoch: cancellation fires, and no ack counts from here on. The lanes must be woken to see it.
+    pub(crate) fn fence(&self) {
+        {
+            let _offsets = self.offsets();
+            self.mode.store(Mode::Fenced as u8, Ordering::Release);
+        }
+        self.cancel.cancel();
+    }
+
+    pub(crate) fn lane_started(&self) {
+        self.lanes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn lane_ended(&self) {
+        if self.lanes.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.lanes_ended.notify_waiters();
+        }
+    }
+
+    /// True once no call of this epoch can run any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lanes.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits until no call of this epoch can run any more. Cancel-safe.
+    pub(crate) async fn over(&self) {
+        loop {
+            let ended = self.lanes_ended.notified();
+            if self.is_over() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    fn offsets(&self) -> std::sync::MutexGuard<'_, PartitionOffsets> {
+        // Held for a few instructions that do not panic.
+        self.offsets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition() -> PartitionState {
+        PartitionState::new(TopicPartition::new("t", 0), Epoch(1))
+    }
+
+    #[test]
+    fn a_late_ack_of_a_fenced_partition_is_ignored() {
+        let partition = partition();
+        partition.received(Offset(5), 2);
+        partition.ack(&[0..1]);
+
+        partition.fence();
+        partition.ack(&[1..2]);
+
+        assert_eq!(partition.committable(), Some(Offset(6)));
+        assert!(partition.cancel.is_cancelled());
+    }
+
+    #[test]
+    fn draining_does_not_undo_a_fence() {
+        let partition = partition();
+
+        partition.fence();
+        partition.drain();
+
+        assert_eq!(partition.mode(), Mode::Fenced);
+    }
+
+    #[tokio::test]
+    async fn it_is_over_when_the_last_lane_ends() {
+        let partition = Arc::new(partition());
+        partition.lane_started();
+        partition.lane_started();
+        let waiting = tokio::spawn({
+            let partition = Arc::clone(&partition);
+            async move { partition.over().await }
+        });
+
+        partition.lane_ended();
+        assert!(!partition.is_over());
+        partition.lane_ended();
+
+        waiting.await.unwrap();
+    }
+}

@@ -1,0 +1,107 @@
+//! Which handler a topic's records go to, with everything that its calls share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use regex_lite::Regex;
+use tokio::sync::Semaphore;
+
+use crate::error::RunError;
+use crate::extract::Services;
+use crate::failure::backoff::Retry;
+use crate::failure::dead_letter::DeadLetters;
+use crate::failure::policy::FailurePolicy;
+use crate::handler::{Handler, Ordering, Start};
+use crate::observe::Observers;
+
+/// A handler at work in one group: shared by the lanes of all its partitions.
+#[derive(Debug)]
+pub(crate) struct ActiveHandler {
+    pub(crate) name: Arc<str>,
+    pub(crate) ordering: Ordering,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Retry,
+    pub(crate) on_failure: FailurePolicy,
+    /// `None`: `{group}.{topic}.dlq`.
+    pub(crate) dead_letter: Option<Arc<str>>,
+    pub(crate) start: Start,
+    pub(crate) max_payload: Option<usize>,
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) handler: Handler,
+}
+
+impl ActiveHandler {
+    /// Returns the dead letter topic for records of a topic.
+    pub(crate) fn dead_letter_topic(&self, group_id: &str, topic: &str) -> Arc<str> {
+        match &self.dead_letter {
+            Some(name) => Arc::clone(name),
+            None => format!("{group_id}.{topic}.dlq").into(),
+        }
+    }
+}
+
+/// What the calls of one group share.
+#[derive(Clone)]
+pub(crate) struct GroupServices {
+    pub(crate) group_id: Arc<str>,
+    pub(crate) services: Arc<Services>,
+    pub(crate) dead_letters: Arc<DeadLetters>,
+    pub(crate) observers: Observers,
+    pub(crate) failed: Arc<FirstError>,
+}
+
+/// The error that ends a group: the first one wins.
+#[derive(Debug, Default)]
+pub(crate) struct FirstError(Mutex<Option<RunError>>);
+
+impl FirstError {
+    pub(crate) fn set(&self, error: RunError) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(error);
+    }
+
+    pub(crate) fn take(&self) -> Option<RunError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+/// The handlers of a group by topic: exact names first, then patterns in the order they were given.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Routes {
+    topics: HashMap<Arc<str>, Arc<ActiveHandler>>,
+    patterns: Vec<(Regex, Arc<ActiveHandler>)>,
+}
+
+impl Routes {
+    pub(crate) fn add_topic(&mut self, topic: Arc<str>, handler: Arc<ActiveHandler>) {
+        self.topics.insert(topic, handler);
+    }
+
+    pub(crate) fn add_pattern(&mut self, pattern: Regex, handler: Arc<ActiveHandler>) {
+        self.patterns.push((pattern, handler));
+    }
+
+    pub(crate) fn of_topic(&self, topic: &str) -> Option<&Arc<ActiveHandler>> {
+        self.topics.get(topic).or_else(|| {
+            let found = self.patterns.iter().find(|(pattern, _)| pattern.is_match(topic));
+            found.map(|(_, handler)| handler)
+        })
+    }
+
+    pub(crate) fn patterns(&self) -> &[(Regex, Arc<ActiveHandler>)] {
+        &self.patterns
+    }
+
+    /// Returns what the client subscribes to: topics, and patterns, which begin with `^`.
+    pub(crate) fn subscription(&self) -> Vec<String> {
+        let mut subscription: Vec<String> = self.topics.keys().map(|topic| topic.to_string()).collect();
+        subscription.sort_unstable();
+        subscription.extend(self.patterns.iter().map(|(pattern, _)| pattern.as_str().to_owned()));
+        subscription
+    }
+}

@@ -1,0 +1,139 @@
+//! Writes records that were given up to their dead letter topic.
+//!
+//! Key, value and headers go over byte for byte. Ours are added under [`PREFIX`], after older ones of that name were
+//! dropped: they are replaced, never appended twice, and nothing that arrives in them is believed.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::backoff::{Retry, jitter};
+use crate::client::Cluster;
+use crate::observe::{Event, Observers};
+use crate::outcome::Failure;
+use crate::producer::{MessagePayload, ProduceError, ProducerClient};
+use crate::record::Record;
+use crate::runtime::checks::ensure_topic;
+use crate::runtime::connect::{QUESTION, blocking};
+
+/// What our headers begin with.
+pub const PREFIX: &str = "kafka_runtime.dead_letter.";
+
+/// The error's text is cut here, in bytes.
+const ERROR_TEXT: usize = 256;
+
+/// The wait between attempts to write a dead letter: there is no last one, since the record has nowhere else to go.
+const WRITE_RETRY: Retry = Retry {
+    attempts: u32::MAX,
+    initial: Duration::from_millis(100),
+    max: Duration::from_secs(30),
+};
+
+/// Why a record was given up, for its dead letter.
+pub(crate) struct DeadLetter {
+    pub(crate) record: Record,
+    pub(crate) topic: Arc<str>,
+    pub(crate) group_id: Arc<str>,
+    pub(crate) handler: Arc<str>,
+    pub(crate) attempts: u32,
+    pub(crate) failure: Failure,
+}
+
+/// Where dead letters go.
+pub(crate) struct DeadLetters {
+    pub(crate) producer: Arc<dyn ProducerClient>,
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) observers: Observers,
+    pub(crate) error_text: bool,
+}
+
+impl DeadLetters {
+    /// Writes a dead letter; ends when the broker has acknowledged it, however long that takes.
+    ///
+    /// # Cancellation
+    /// Dropped before its end, the letter may or may not have been written; the source is not committed past it.
+    pub(crate) fn write(self: &Arc<Self>, letter: DeadLetter) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let this = Arc::clone(self);
+        Box::pin(async move {
+            let mut optional = this.error_text;
+            let mut attempt = 0;
+            loop {
+                attempt += 1;
+                let payload = letter.to_payload(optional);
+                let error = match this.producer.send(&letter.topic, payload).await {
+                    Ok(_) => break,
+                    Err(error) => error,
+                };
+                if optional && matches!(error, ProduceError::TooLarge { .. }) {
+                    optional = false;
+                    continue;
+                }
+                if matches!(error, ProduceError::UnknownTopic { .. }) {
+                    this.create_topic(&letter).await;
+                }
+                let seed = letter.record.offset().0.unsigned_abs() ^ u64::from(attempt);
+                let after = WRITE_RETRY.delay(attempt, 0.5 + jitter(seed) / 2.0);
+                this.observers.emit(&Event::DeadLetterDelayed {
+                    record: &letter.record,
+                    topic: &letter.topic,
+                    error: &error,
+                    after,
+                });
+                tokio::time::sleep(after).await;
+            }
+            this.observers.emit(&Event::DeadLettered {
+                record: &letter.record,
+                handler: &letter.handler,
+                topic: &letter.topic,
+                attempts: letter.attempts,
+                failure: &letter.failure,
+            });
+        })
+    }
+}
+
+impl DeadLetters {
+    /// Creates a dead letter topic that was not there at start: its source appeared later, or it was deleted.
+    async fn create_topic(&self, letter: &DeadLetter) {
+        let cluster = Arc::clone(&self.cluster);
+        let (dead, source) = (Arc::clone(&letter.topic), letter.record.topic_arc());
+        // The next attempt to write says whether it helped.
+        let _ = blocking(move || {
+            let partitions = cluster.partitions(&source, QUESTION)?;
+            ensure_topic(&*cluster, &dead, partitions)
+        })
+        .await;
+    }
+}
+
+impl DeadLetter {
+    fn to_payload(&self, optional: bool) -> MessagePayload {
+        let record = &self.record;
+        let mut payload = MessagePayload::of_bytes(record.key(), record.value());
+        for (name, value) in record.headers().iter() {
+            if !name.starts_with(PREFIX.as_bytes()) {
+                payload = payload.header_bytes(name, value);
+            }
+        }
+        let timestamp = record.timestamp().millis().unwrap_or(-1);
+        let ours = [
+            ("topic", record.topic().to_owned()),
+            ("partition", record.partition().to_string()),
+            ("offset", record.offset().to_string()),
+            ("timestamp", timestamp.to_string()),
+            ("group", self.group_id.to_string()),
+            ("handler", self.handler.to_string()),
+            ("attempts", self.attempts.to_string()),
+            ("class", self.failure.kind().to_string()),
+        ];
+        for (name, value) in ours {
+            payload = payload.header(format!("{PREFIX}{name}"), value);
+        }
+        if optional {
+            let text = self.failure.error().to_string();
+            let end = text.floor_char_boundary(ERROR_TEXT);
+            payload = payload.header(format!("{PREFIX}error"), text[..end].to_owned());
+        }
+        payload
+    }
+}

@@ -1,0 +1,408 @@
+//! A consumer by hand: handlers come and go while it runs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::client::Cluster;
+use crate::client::factory::factory;
+use crate::config::Config;
+use crate::engine::monitor::{GroupState, GroupStatus};
+use crate::engine::poll::Command;
+use crate::error::{ClientError, ConnectError, RunError};
+use crate::extract::{Services, States};
+use crate::handler::{Handler, HandlerFn, Start};
+use crate::observe::{Event, Observers};
+use crate::outcome::Classifiers;
+use crate::producer::KafkaProducer;
+use crate::record::TopicPartition;
+use crate::registration::registered_classifiers;
+use crate::runtime::group::{Ended, GroupHandle, Shared, ended};
+use crate::runtime::{checks, connect, lag};
+use crate::start::{Given, Plan, Problem, StartError, plan};
+
+/// What to consume with [`KafkaConsumer::run`] and [`KafkaConsumer::run_typed`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubscribeOptions {
+    /// The topics.
+    pub topics: Vec<String>,
+    /// Where a group without a committed offset begins: at the oldest record (true), or with new ones (false, the
+    /// default, as in `KafkaJS`).
+    pub from_beginning: bool,
+}
+
+/// What a consumer is doing, for troubleshooting.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConsumerState {
+    /// A broker answered, and it was not disconnected since.
+    pub is_connected: bool,
+    /// It consumes.
+    pub is_running: bool,
+    /// The topics with a handler.
+    pub topics: Vec<String>,
+    /// Assignment, records in flight and last error, once it was started.
+    pub group: Option<GroupStatus>,
+}
+
+/// A member of a consumer group, driven by hand. Cloning it is cheap; all clones are the same consumer.
+///
+/// Made by [`KafkaManager::create_consumer`](crate::KafkaManager::create_consumer). Records go the same way as with
+/// `#[topic_handler]`: per-key order, retries, dead letters, commits of finished records only.
+#[derive(Clone)]
+pub struct KafkaConsumer(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    group_id: Arc<str>,
+    observers: Observers,
+    now: Mutex<Now>,
+    /// Held by connect, start and disconnect: one at a time, in the order they were called.
+    life: tokio::sync::Mutex<Life>,
+}
+
+/// What any method may look at.
+#[derive(Default)]
+struct Now {
+    handlers: BTreeMap<String, Handler>,
+    subscribed: Option<SubscribeOptions>,
+    running: Option<GroupHandle>,
+    cluster: Option<Arc<dyn Cluster>>,
+}
+
+/// What only the start and the end touch.
+#[derive(Default)]
+struct Life {
+    shared: Option<Shared>,
+    ended: Option<Ended>,
+}
+
+impl KafkaConsumer {
+    pub(super) fn new(config: Config, group_id: Arc<str>, observers: Observers) -> Self {
+        Self(Arc::new(Inner {
+            config,
+            group_id,
+            observers,
+            now: Mutex::default(),
+            life: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Connects: waits until a broker answers, with the configured retries. Does nothing if it is connected.
+    ///
+    /// # Errors
+    /// No broker answered, or one refused: the error names the brokers that were tried.
+    pub async fn connect(&self) -> Result<(), ConnectError> {
+        let mut life = self.0.life.lock().await;
+        self.connect_locked(&mut life).await.map(drop)
+    }
+
+    async fn connect_locked<'a>(&self, life: &'a mut Life) -> Result<&'a Shared, ConnectError> {
+        if life.shared.is_none() {
+            life.shared = Some(self.make_shared().await?);
+        }
+        match &life.shared {
+            Some(shared) => Ok(shared),
+            None => unreachable!("it was just set"),
+        }
+    }
+
+    async fn make_shared(&self) -> Result<Shared, ConnectError> {
+        let config = &self.0.config;
+        let factory = factory(config);
+        let cluster = connect::cluster(config, &factory).await?;
+        let producer = factory.producer(None).map_err(|source| ConnectError::Refused {
+            brokers: config.bootstrap_list(),
+            source,
+        })?;
+        let producer = KafkaProducer::new(producer, config.clone());
+        let mut classifiers = Classifiers::default();
+        registered_classifiers().for_each(|classifier| classifiers.add(classifier));
+        self.now().cluster = Some(Arc::clone(&cluster));
+        Ok(Shared {
+            config: config.clone(),
+            factory,
+            cluster,
+            services: Arc::new(Services {
+                states: States::default(),
+                classifiers,
+                producer: Some(producer.clone()),
+            }),
+            producer,
+            observers: self.0.observers.clone(),
+        })
+    }
+
+    /// True from a successful [`connect`](Self::connect) to [`disconnect`](Self::disconnect), while brokers answer.
+    pub fn is_connected(&self) -> bool {
+        let now = self.now();
+        let is_unreachable = |group: &GroupHandle| {
+            matches!(group.status().last_error, Some(ClientError::Unreachable(_)))
+        };
+        now.cluster.is_some() && !now.running.as_ref().is_some_and(is_unreachable)
+    }
+
+    /// Finishes what runs, commits, leaves the group. Does nothing if it is not connected. Handlers stay registered.
+    ///
+    /// # Errors
+    /// The consumer had ended with this error before.
+    pub async fn disconnect(&self) -> Result<(), RunError> {
+        let mut life = self.0.life.lock().await;
+        if let Some(group) = self.now().running.as_ref() {
+            group.tell(Command::Stop);
+        }
+        let result = match life.ended.take() {
+            Some(end) => ended(&self.0.group_id, end).await,
+            None => Ok(()),
+        };
+        self.now().running = None;
+        self.now().cluster = None;
+        if let Some(shared) = life.shared.take() {
+            // Dead letters and handlers' records were waited for; the rest has had its time in the stop.
+            drop(shared);
+        }
+        result
+    }
+
+    /// Registers a handler for a topic: an async function or closure with an owned payload, then extractors.
+    ///
+    /// While the consumer runs, the topic is subscribed at once.
+    ///
+    /// # Errors
+    /// The topic has a handler already, its name is not legal, or the handler needs a state (which only
+    /// [`Runtime`](crate::Runtime) has).
+    #[track_caller]
+    pub fn register_handler<Args: 'static>(
+        &self,
+        topic: impl Into<String>,
+        handler: impl HandlerFn<Args>,
+    ) -> Result<(), StartError> {
+        self.register(Handler::new(topic, handler))
+    }
+
+    /// Registers a handler with its options.
+    ///
+    /// # Errors
+    /// As [`register_handler`](Self::register_handler).
+    pub fn register(&self, handler: Handler) -> Result<(), StartError> {
+        let mut now = self.now();
+        let mut problems = Vec::new();
+        for topic in handler.topics() {
+            if let Some(first) = now.handlers.get(topic) {
+                problems.push(Problem::TopicTwice {
+                    topic: topic.clone(),
+                    group: self.0.group_id.to_string(),
+                    first: first.place(),
+                    second: handler.place(),
+                });
+            }
+        }
+        if let Err(found) = self.plan(std::slice::from_ref(&handler))
+            && !matches!(found[..], [Problem::AllDisabled { .. }])
+        {
+            problems.extend(found);
+        }
+        if !problems.is_empty() {
+            return Err(StartError { problems });
+        }
+        for topic in handler.topics().to_vec() {
+            let mut of_topic = handler.clone();
+            of_topic.options.topics = vec![topic.clone()];
+            now.handlers.insert(topic, of_topic);
+        }
+        self.update(&now);
+        Ok(())
+    }
+
+    /// Removes the handler of a topic; false if there was none. While the consumer runs, the topic is left at once, and
+    /// its records that have not started are left to the next handler.
+    pub fn unregister_handler(&self, topic: &str) -> bool {
+        let mut now = self.now();
+        let removed = now.handlers.remove(topic).is_some();
+        if removed {
+            self.update(&now);
+        }
+        removed
+    }
+
+    /// Removes every handler.
+    pub fn clear_handlers(&self) {
+        let mut now = self.now();
+        now.handlers.clear();
+        self.update(&now);
+    }
+
+    /// Returns the topics that have a handler, sorted.
+    pub fn registered_topics(&self) -> Vec<String> {
+        self.now().handlers.keys().cloned().collect()
+    }
+
+    /// True if the topic has a handler.
+    pub fn has_handler(&self, topic: &str) -> bool {
+        self.now().handlers.contains_key(topic)
+    }
+
+    /// True while it consumes.
+    pub fn is_running(&self) -> bool {
+        let now = self.now();
+        now.running.as_ref().is_some_and(|group| group.state() < GroupState::Stopping)
+    }
+
+    /// Starts to consume all topics that have a handler; returns once the group has assigned partitions.
+    ///
+    /// Connects first if that was not done.
+    ///
+    /// # Errors
+    /// All that is wrong with the handlers and their topics, at once; or no connection.
+    pub async fn start_with_handlers(&self) -> Result<(), RunError> {
+        let mut life = self.0.life.lock().await;
+        if self.is_running() {
+            return Ok(());
+        }
+        let handlers: Vec<Handler> = self.now().handlers.values().cloned().collect();
+        let found = self.plan(&handlers).map_err(|problems| StartError { problems })?;
+        let shared = self.connect_locked(&mut life).await?;
+        let missing = self.0.config.missing_topics_value();
+        let problems = checks::topics(&shared.cluster, &found.groups, missing).await;
+        if !problems.is_empty() {
+            return Err(StartError { problems }.into());
+        }
+        self.0.observers.emit(&Event::Starting { table: &found.table });
+        let routes = found.groups.into_iter().next().map(|group| group.routes).unwrap_or_default();
+        let (group, mut end) = GroupHandle::start(shared, &self.0.group_id, routes)?;
+        self.now().running = Some(group.clone());
+        tokio::select! {
+            biased;
+            result = &mut end => {
+                self.now().running = None;
+                return match result {
+                    Ok(result) => result,
+                    Err(_) => Ok(()),
+                };
+            }
+            () = group.reached(GroupState::Running) => {}
+        }
+        life.ended = Some(end);
+        Ok(())
+    }
+
+    /// Says what [`run`](Self::run) and [`run_typed`](Self::run_typed) consume.
+    pub fn subscribe(&self, options: SubscribeOptions) {
+        self.now().subscribed = Some(options);
+    }
+
+    /// Consumes the subscribed topics with one handler, which is given each record as it is: take
+    /// [`Record`](crate::Record), or [`Raw`](crate::Raw) and extractors. Returns once the group has assigned
+    /// partitions.
+    ///
+    /// # Errors
+    /// As [`start_with_handlers`](Self::start_with_handlers).
+    #[track_caller]
+    pub fn run<Args: 'static>(
+        &self,
+        handler: impl HandlerFn<Args>,
+    ) -> impl Future<Output = Result<(), RunError>> + Send {
+        let options = self.now().subscribed.clone().unwrap_or_default();
+        let start = if options.from_beginning { Start::Earliest } else { Start::Latest };
+        let registered = match options.topics.split_first() {
+            None => Err(StartError { problems: vec![Problem::NoHandlers] }),
+            Some((first, rest)) => {
+                let handler = Handler::new(first.clone(), handler).start(start);
+                self.register(rest.iter().fold(handler, |handler, topic| handler.topic(topic.clone())))
+            }
+        };
+        let this = self.clone();
+        async move {
+            registered?;
+            this.start_with_handlers().await
+        }
+    }
+
+    /// Consumes the subscribed topics with one handler of decoded records. Returns once the group has assigned
+    /// partitions.
+    ///
+    /// # Errors
+    /// As [`start_with_handlers`](Self::start_with_handlers).
+    #[track_caller]
+    pub fn run_typed<T>(
+        &self,
+        handler: impl HandlerFn<(T,)>,
+    ) -> impl Future<Output = Result<(), RunError>> + Send
+    where
+        T: 'static,
+    {
+        self.run(handler)
+    }
+
+    /// Waits until the consumer ends by itself, and returns why. Waits for ever if it was not started.
+    pub async fn ended(&self) {
+        let group = self.now().running.clone();
+        match group {
+            Some(group) => group.reached(GroupState::Stopped).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Returns what it is doing.
+    pub fn state(&self) -> ConsumerState {
+        let group = self.now().running.as_ref().map(GroupHandle::status);
+        ConsumerState {
+            is_connected: self.is_connected(),
+            is_running: self.is_running(),
+            topics: self.registered_topics(),
+            group,
+        }
+    }
+
+    /// Asks the cluster how far each assigned partition is behind: records written and not committed.
+    ///
+    /// # Errors
+    /// The cluster did not answer.
+    pub async fn lag(&self) -> Result<Vec<(TopicPartition, i64)>, ClientError> {
+        let (cluster, group) = {
+            let now = self.now();
+            (now.cluster.clone(), now.running.clone())
+        };
+        match (cluster, group) {
+            (Some(cluster), Some(group)) => lag::of(&cluster, vec![group.status()]).await,
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn plan(&self, handlers: &[Handler]) -> Result<Plan, Vec<Problem>> {
+        plan(&Given {
+            handlers,
+            group_id: Some(&self.0.group_id),
+            states: &States::default(),
+            lookup: &|name| std::env::var(name).ok(),
+        })
+    }
+
+    /// Gives the handlers to a consumer that runs.
+    fn update(&self, now: &Now) {
+        let Some(group) = &now.running else {
+            return;
+        };
+        let handlers: Vec<Handler> = now.handlers.values().cloned().collect();
+        let routes = match self.plan(&handlers) {
+            Ok(found) => found.groups.into_iter().next().map(|group| group.routes),
+            // Each was checked when it was registered; none at all is fine here.
+            Err(_) => None,
+        };
+        group.tell(Command::Routes(routes.unwrap_or_default()));
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        // Held for look-ups and insertions, which do not panic.
+        self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for KafkaConsumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaConsumer")
+            .field("group_id", &self.0.group_id)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

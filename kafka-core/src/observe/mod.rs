@@ -1,0 +1,211 @@
+//! What happened, told to whoever reads it: the engine calls observers and knows none of them.
+
+mod tracing;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::outcome::Failure;
+use crate::record::{Offset, Record, TopicPartition};
+use crate::table::StartTable;
+
+pub use self::tracing::TracingObserver;
+
+/// Reads what happens in a runtime. It cannot change it.
+///
+/// Called from the threads that do the work: an observer must be quick and must not block.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use kafka_core::{Event, Observer};
+///
+/// #[derive(Default)]
+/// struct CountDeadLetters(AtomicU64);
+///
+/// impl Observer for CountDeadLetters {
+///     fn observe(&self, event: &Event<'_>) {
+///         if let Event::DeadLettered { .. } = event {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+/// ```
+pub trait Observer: Send + Sync + 'static {
+    /// Takes note of an event.
+    fn observe(&self, event: &Event<'_>);
+
+    /// True if [`Event::Handled`] is wanted; it costs two readings of the clock for each record. Default: false.
+    fn wants_handled(&self) -> bool {
+        false
+    }
+}
+
+/// Something that happened. Records are given for where they are; their bytes do not belong in a log.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The runtime is about to start these handlers.
+    Starting {
+        /// A row for each handler and topic.
+        table: &'a StartTable,
+    },
+    /// The group's member reads these partitions from now on.
+    Assigned {
+        /// The consumer group.
+        group_id: &'a str,
+        /// Each partition and the offset it starts at; `None` is the oldest record.
+        partitions: &'a [(TopicPartition, Option<Offset>)],
+    },
+    /// Partitions were given up after their running calls had finished.
+    Revoked {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The partitions.
+        partitions: &'a [TopicPartition],
+        /// How long the running calls took.
+        drained_in: Duration,
+        /// Calls that did not finish in time and were dropped; their records are handled again elsewhere.
+        dropped: usize,
+    },
+    /// Partitions were taken away without notice: what is not committed is handled again elsewhere.
+    Lost {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The partitions.
+        partitions: &'a [TopicPartition],
+    },
+    /// A call ended well.
+    Handled {
+        /// The record.
+        record: &'a Record,
+        /// The handler's name.
+        handler: &'a str,
+        /// From 1.
+        attempt: u32,
+        /// From the start of this attempt, decoding included.
+        duration: Duration,
+    },
+    /// An attempt failed and another one follows.
+    Retrying {
+        /// The record.
+        record: &'a Record,
+        /// The handler's name.
+        handler: &'a str,
+        /// The attempt that failed, from 1.
+        attempt: u32,
+        /// Why.
+        failure: &'a Failure,
+        /// The wait before the next attempt.
+        after: Duration,
+    },
+    /// A record was written to its dead letter topic, acknowledged by the broker.
+    DeadLettered {
+        /// The record.
+        record: &'a Record,
+        /// The handler's name.
+        handler: &'a str,
+        /// The dead letter topic.
+        topic: &'a str,
+        /// How many attempts it had.
+        attempts: u32,
+        /// Why it was given up.
+        failure: &'a Failure,
+    },
+    /// A dead letter could not be written; it is tried again, and the source is not committed past it.
+    DeadLetterDelayed {
+        /// The record.
+        record: &'a Record,
+        /// The dead letter topic.
+        topic: &'a str,
+        /// What the client said.
+        error: &'a crate::ProduceError,
+        /// The wait before the next attempt.
+        after: Duration,
+    },
+    /// A record was skipped, by its handler or by the policy `skip`.
+    Skipped {
+        /// The record.
+        record: &'a Record,
+        /// The handler's name.
+        handler: &'a str,
+        /// The handler's reason, or `None` if the policy did it.
+        reason: Option<&'a str>,
+        /// Why it failed, if it did.
+        failure: Option<&'a Failure>,
+    },
+    /// A record failed for good under the policy `stop`: the runtime ends.
+    Stopping {
+        /// The record.
+        record: &'a Record,
+        /// The handler's name.
+        handler: &'a str,
+        /// Why.
+        failure: &'a Failure,
+    },
+    /// Fetching from a partition is paused because too much of it waits in memory.
+    Paused {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// Records that wait or run.
+        in_flight: usize,
+        /// Bytes that are held for them.
+        bytes: usize,
+    },
+    /// Fetching goes on.
+    Resumed {
+        /// The partition.
+        partition: &'a TopicPartition,
+    },
+    /// The client reported an error that it deals with itself: a broker is away, a commit is tried again.
+    ClientError {
+        /// The consumer group.
+        group_id: &'a str,
+        /// What the client said.
+        error: &'a crate::ClientError,
+    },
+    /// Headers of a record could not be read (their names are not UTF-8) and are missing.
+    HeadersUnreadable {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// The record's offset.
+        offset: Offset,
+        /// How many.
+        count: usize,
+    },
+    /// A group's member has left.
+    Stopped {
+        /// The consumer group.
+        group_id: &'a str,
+        /// How long it took.
+        took: Duration,
+        /// Records that were received and not finished: they are handled again after the next start.
+        unfinished: usize,
+    },
+}
+
+/// Every observer of a runtime.
+#[derive(Clone, Default)]
+pub(crate) struct Observers(Arc<[Arc<dyn Observer>]>);
+
+impl Observers {
+    pub(crate) fn new(observers: Vec<Arc<dyn Observer>>) -> Self {
+        Self(observers.into())
+    }
+
+    pub(crate) fn emit(&self, event: &Event<'_>) {
+        for observer in &*self.0 {
+            observer.observe(event);
+        }
+    }
+
+    pub(crate) fn wants_handled(&self) -> bool {
+        self.0.iter().any(|observer| observer.wants_handled())
+    }
+}
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Observers({})", self.0.len())
+    }
+}

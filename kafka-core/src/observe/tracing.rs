@@ -1,0 +1,143 @@
+//! Events as structured `tracing` events. info = life cycle, warn = retried or degraded, error = a person must act.
+
+use std::error::Error;
+use std::fmt;
+
+use ::tracing::{Level, debug, enabled, error, info, warn};
+
+use super::{Event, Observer};
+use crate::outcome::Failure;
+use crate::record::{Record, TopicPartition};
+
+/// Logs every event through `tracing`; a runtime has one unless it was built without.
+///
+/// The text of a handler's error is logged as the handler wrote it, cut at 256 bytes; keys, values and headers never
+/// are.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TracingObserver;
+
+/// The start of an error's chain of texts, joined by `: `.
+struct Text<'a>(&'a Failure);
+
+/// More than a screen line of somebody else's text helps nobody.
+const ERROR_TEXT: usize = 256;
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = self.0.error().to_string();
+        let mut source = self.0.error().source();
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        if text.len() > ERROR_TEXT {
+            text.truncate(text.floor_char_boundary(ERROR_TEXT));
+            text.push('…');
+        }
+        f.write_str(&text)
+    }
+}
+
+struct List<'a>(&'a [TopicPartition]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, partition) in self.0.iter().enumerate() {
+            write!(f, "{}{partition}", if n == 0 { "" } else { " " })?;
+        }
+        Ok(())
+    }
+}
+
+macro_rules! of_record {
+    ($level:ident, $record:expr, $handler:expr, $($rest:tt)*) => {{
+        let record: &Record = $record;
+        $level!(
+            topic = record.topic(),
+            partition = record.partition(),
+            offset = record.offset().0,
+            handler = $handler,
+            $($rest)*
+        )
+    }};
+}
+
+impl Observer for TracingObserver {
+    fn wants_handled(&self) -> bool {
+        enabled!(Level::DEBUG)
+    }
+
+    fn observe(&self, event: &Event<'_>) {
+        match event {
+            Event::Handled { record, handler, attempt, duration } => {
+                let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+                of_record!(debug, record, *handler, attempt, duration_us = micros, "handled");
+            }
+            Event::Retrying { record, handler, attempt, failure, after } => of_record!(
+                warn, record, *handler, attempt, class = %failure.kind(), after_ms = millis(*after),
+                error = %Text(failure), "attempt failed, trying again"
+            ),
+            Event::DeadLettered { record, handler, topic, attempts, failure } => of_record!(
+                warn, record, *handler, attempts, class = %failure.kind(), dead_letter_topic = topic,
+                error = %Text(failure), "given up, written to the dead letter topic"
+            ),
+            Event::DeadLetterDelayed { record, topic, error, after } => of_record!(
+                error, record, "", dead_letter_topic = topic, error = %error, after_ms = millis(*after),
+                "dead letter not written, trying again; the source is not committed past it"
+            ),
+            Event::Skipped { record, handler, reason, failure } => match failure {
+                Some(failure) => of_record!(
+                    warn, record, *handler, class = %failure.kind(), error = %Text(failure),
+                    "given up, skipped by policy"
+                ),
+                None => of_record!(debug, record, *handler, reason = reason.unwrap_or(""), "skipped"),
+            },
+            Event::Stopping { record, handler, failure } => of_record!(
+                error, record, *handler, class = %failure.kind(), error = %Text(failure),
+                "given up, the runtime stops by policy; nothing past this record is committed"
+            ),
+            other => of_group(other),
+        }
+    }
+}
+
+/// Events that are about a group, a partition or the whole runtime.
+fn of_group(event: &Event<'_>) {
+    match event {
+        Event::Starting { table } => info!("starting\n{table}"),
+        Event::Assigned { group_id, partitions } => {
+            for (at, offset) in *partitions {
+                let offset = offset.map(|offset| offset.0);
+                info!(group_id, topic = &*at.topic, partition = at.partition, offset, "assigned");
+            }
+        }
+        Event::Revoked { group_id, partitions, drained_in, dropped } => info!(
+            group_id, partitions = %List(partitions), drained_in_ms = millis(*drained_in), dropped, "revoked"
+        ),
+        Event::Lost { group_id, partitions } => warn!(
+            group_id, partitions = %List(partitions),
+            "lost: what is not committed is handled again by another member"
+        ),
+        Event::Paused { partition, in_flight, bytes } => debug!(
+            topic = &*partition.topic, partition = partition.partition, in_flight, bytes, "paused: enough waits"
+        ),
+        Event::Resumed { partition } => debug!(
+            topic = &*partition.topic, partition = partition.partition, "resumed"
+        ),
+        Event::ClientError { group_id, error } => warn!(group_id, error = %error, "the client reports"),
+        Event::HeadersUnreadable { partition, offset, count } => warn!(
+            topic = &*partition.topic, partition = partition.partition, offset = offset.0, count,
+            "headers with names that are not UTF-8 are missing"
+        ),
+        Event::Stopped { group_id, took, unfinished } => info!(
+            group_id, took_ms = millis(*took), unfinished, "stopped"
+        ),
+        // Told by `observe`.
+        _ => {}
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,145 @@
+//! The checks before a start that need the cluster: topics exist and may be read, dead letter topics are there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::connect::{QUESTION, blocking};
+use crate::client::Cluster;
+use crate::config::MissingTopics;
+use crate::engine::route::ActiveHandler;
+use crate::error::ClientError;
+use crate::failure::policy::FailurePolicy;
+use crate::start::{GroupPlan, Problem};
+
+/// Checks every topic of a plan, and creates what is to be created; finds every problem.
+pub(crate) async fn topics(
+    cluster: &Arc<dyn Cluster>,
+    groups: &[GroupPlan],
+    missing: MissingTopics,
+) -> Vec<Problem> {
+    let (cluster, groups) = (Arc::clone(cluster), groups.to_vec());
+    let checked = blocking(move || Ok(Checks::new(&*cluster, missing).run(&groups))).await;
+    match checked {
+        Ok(problems) => problems,
+        Err(error) => vec![Problem::Config(error.to_string())],
+    }
+}
+
+struct Checks<'a> {
+    cluster: &'a dyn Cluster,
+    missing: MissingTopics,
+    /// Partitions of the topics that were asked for.
+    known: BTreeMap<Arc<str>, Result<usize, ClientError>>,
+    dead_letters: BTreeSet<Arc<str>>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Checks<'a> {
+    fn new(cluster: &'a dyn Cluster, missing: MissingTopics) -> Self {
+        Self {
+            cluster,
+            missing,
+            known: BTreeMap::new(),
+            dead_letters: BTreeSet::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn run(mut self, groups: &[GroupPlan]) -> Vec<Problem> {
+        for group in groups {
+            for (topic, handler) in &group.topics {
+                let partitions = self.source(topic, handler);
+                self.dead_letter(group, topic, handler, partitions);
+            }
+            for (pattern, handler) in group.routes.patterns() {
+                match self.cluster.topics(QUESTION) {
+                    Ok(topics) => {
+                        for topic in topics.iter().filter(|topic| pattern.is_match(topic)) {
+                            let partitions = self.source(&Arc::from(topic.as_str()), handler);
+                            self.dead_letter(group, topic, handler, partitions);
+                        }
+                    }
+                    Err(source) => self.problem_of_topic(pattern.as_str(), handler, source),
+                }
+            }
+        }
+        self.problems
+    }
+
+    /// Returns the partitions of a source topic; `None` if it is not there (yet).
+    fn source(&mut self, topic: &Arc<str>, handler: &ActiveHandler) -> Option<usize> {
+        let cluster = self.cluster;
+        let found = self
+            .known
+            .entry(Arc::clone(topic))
+            .or_insert_with(|| cluster.partitions(topic, QUESTION))
+            .clone();
+        match (found, self.missing) {
+            (Ok(partitions), _) => Some(partitions),
+            (Err(ClientError::UnknownTopic(_)), MissingTopics::Wait) => None,
+            (Err(ClientError::UnknownTopic(_)), MissingTopics::Create { partitions, replication }) => {
+                let partitions = usize::try_from(partitions).unwrap_or(1);
+                let created = cluster.create_topic(topic, partitions, replication, QUESTION);
+                match created {
+                    Ok(()) => {
+                        self.known.insert(Arc::clone(topic), Ok(partitions));
+                        Some(partitions)
+                    }
+                    Err(source) => {
+                        self.problem_of_topic(topic, handler, source);
+                        None
+                    }
+                }
+            }
+            (Err(ClientError::UnknownTopic(_)), MissingTopics::Fail) => {
+                self.problems.push(Problem::UnknownTopic {
+                    place: handler.handler.place(),
+                    handler: handler.name.to_string(),
+                    topic: topic.to_string(),
+                });
+                None
+            }
+            (Err(source), _) => {
+                self.problem_of_topic(topic, handler, source);
+                None
+            }
+        }
+    }
+
+    fn problem_of_topic(&mut self, topic: &str, handler: &ActiveHandler, source: ClientError) {
+        self.problems.push(Problem::Topic {
+            place: handler.handler.place(),
+            handler: handler.name.to_string(),
+            topic: topic.to_owned(),
+            source,
+        });
+    }
+
+    /// Makes sure that a dead letter topic is there, with as many partitions as its source.
+    fn dead_letter(&mut self, group: &GroupPlan, topic: &str, handler: &ActiveHandler, partitions: Option<usize>) {
+        let (FailurePolicy::DeadLetter, Some(partitions)) = (handler.on_failure, partitions) else {
+            return;
+        };
+        let name = handler.dead_letter_topic(&group.group_id, topic);
+        if !self.dead_letters.insert(Arc::clone(&name)) {
+            return;
+        }
+        if let Err(source) = ensure_topic(self.cluster, &name, partitions) {
+            self.problems.push(Problem::DeadLetterTopic {
+                place: handler.handler.place(),
+                handler: handler.name.to_string(),
+                topic: name.to_string(),
+                source,
+            });
+        }
+    }
+}
+
+/// Creates a topic unless it is there.
+pub(crate) fn ensure_topic(cluster: &dyn Cluster, topic: &str, partitions: usize) -> Result<(), ClientError> {
+    match cluster.partitions(topic, QUESTION) {
+        Ok(_) => Ok(()),
+        Err(ClientError::UnknownTopic(_)) => cluster.create_topic(topic, partitions, None, QUESTION),
+        Err(error) => Err(error),
+    }
+}

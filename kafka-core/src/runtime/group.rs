@@ -1,0 +1,126 @@
+//! Starts and ends the engine of one group: a thread for its client, tasks for its lanes.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::client::Cluster;
+use crate::client::factory::ClientFactory;
+use crate::config::Config;
+use crate::engine::backpressure::Budget;
+use crate::engine::monitor::{GroupState, GroupStatus, Monitor};
+use crate::engine::poll::{self, Command, Engine, EngineConfig, Parts};
+use crate::engine::route::{FirstError, GroupServices, Routes};
+use crate::engine::spawn::Spawner;
+use crate::error::RunError;
+use crate::extract::Services;
+use crate::failure::dead_letter::DeadLetters;
+use crate::observe::Observers;
+use crate::producer::KafkaProducer;
+
+/// What the groups of a runtime share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) factory: Arc<dyn ClientFactory>,
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) services: Arc<Services>,
+    pub(crate) producer: KafkaProducer,
+    pub(crate) observers: Observers,
+}
+
+/// A group that was started: tells its engine what to do.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupHandle {
+    commands: Sender<Command>,
+    monitor: Arc<Monitor>,
+}
+
+/// The end of a group's thread.
+pub(crate) type Ended = oneshot::Receiver<Result<(), RunError>>;
+
+impl GroupHandle {
+    /// Starts a group's engine; it joins from its own thread.
+    pub(crate) fn start(shared: &Shared, group_id: &Arc<str>, routes: Routes) -> Result<(Self, Ended), RunError> {
+        let client = |source| RunError::Client {
+            group_id: group_id.to_string(),
+            source,
+        };
+        let consumer = shared.factory.consumer(group_id).map_err(client)?;
+        let monitor = Arc::new(Monitor::new(Arc::clone(group_id)));
+        let producer = Arc::clone(shared.producer.client());
+        let observers = shared.observers.clone();
+        let (engine, commands) = Engine::new(Parts {
+            consumer,
+            config: EngineConfig {
+                budget: Budget {
+                    records: shared.config.max_in_flight().0,
+                    bytes: shared.config.max_in_flight().1,
+                },
+                drain_timeout: shared.config.drain_timeout_value(),
+                shutdown_grace: shared.config.shutdown_grace_value(),
+                cores: std::thread::available_parallelism().map_or(1, usize::from),
+            },
+            group: GroupServices {
+                group_id: Arc::clone(group_id),
+                services: Arc::clone(&shared.services),
+                dead_letters: Arc::new(DeadLetters {
+                    producer: Arc::clone(&producer),
+                    cluster: Arc::clone(&shared.cluster),
+                    observers: observers.clone(),
+                    error_text: shared.config.dead_letter_error_text_value(),
+                }),
+                observers,
+                failed: Arc::new(FirstError::default()),
+            },
+            routes,
+            spawner: Spawner::new(tokio::runtime::Handle::current()),
+            monitor: Arc::clone(&monitor),
+            // What cannot be sent in time is the handlers' own: dead letters were waited for.
+            flush: Box::new(move |wait: Duration| drop(producer.flush(wait))),
+        });
+        let (send, ended) = oneshot::channel();
+        let thread = std::thread::Builder::new().name(format!("kafka-poll {group_id}"));
+        let spawned = thread.spawn(move || {
+            // Nobody waits any more if the runtime's future was dropped.
+            let _ = send.send(poll::run(engine));
+        });
+        match spawned {
+            Ok(_) => Ok((Self { commands, monitor }, ended)),
+            Err(error) => Err(RunError::Panicked {
+                group_id: group_id.to_string(),
+                text: format!("no thread: {error}"),
+            }),
+        }
+    }
+
+    /// Tells the engine; it has no ears any more once it has ended.
+    pub(crate) fn tell(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+
+    pub(crate) fn status(&self) -> GroupStatus {
+        self.monitor.status()
+    }
+
+    pub(crate) fn state(&self) -> GroupState {
+        self.monitor.state()
+    }
+
+    /// Waits until the group is in this state or a later one. Cancel-safe.
+    pub(crate) async fn reached(&self, state: GroupState) {
+        self.monitor.reached(state).await;
+    }
+}
+
+/// Waits for the end of a group's thread.
+pub(crate) async fn ended(group_id: &str, ended: Ended) -> Result<(), RunError> {
+    match ended.await {
+        Ok(result) => result,
+        Err(_) => Err(RunError::Panicked {
+            group_id: group_id.to_owned(),
+            text: "its thread ended without a word".to_owned(),
+        }),
+    }
+}

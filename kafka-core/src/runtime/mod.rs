@@ -1,0 +1,318 @@
+//! Puts a service together: collects handlers, checks them, starts a group's engine for each, and stops in order.
+//!
+//! The order of a stop: stop feeding, wait for what runs (`shutdown_grace`), cancel the rest, flush the producer,
+//! store and commit, leave the group, close the client on a thread that can be abandoned, return.
+
+pub(crate) mod checks;
+pub(crate) mod connect;
+mod control;
+pub(crate) mod group;
+pub(crate) mod lag;
+mod shutdown;
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use self::group::{GroupHandle, Shared, ended};
+use crate::client::factory::factory;
+use crate::config::Config;
+use crate::error::RunError;
+use crate::extract::{Services, States};
+use crate::handler::Handler;
+use crate::observe::{Event, Observer, Observers, TracingObserver};
+use crate::outcome::{Classifier, Classifiers, Classify};
+use crate::producer::KafkaProducer;
+use crate::registration::{registered, registered_classifiers};
+use crate::start::{Given, GroupPlan, Plan, Problem, StartError, plan};
+
+pub use control::Control;
+pub use shutdown::shutdown_signal;
+
+/// Runs every handler that the linker collected, configured from the environment, until SIGTERM or SIGINT.
+///
+/// ```no_run
+/// # async fn main() -> anyhow::Result<()> {
+/// kafka_core::run().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// See [`RunError`]. Everything that is wrong before the start is told at once, in [`RunError::Start`].
+pub async fn run() -> Result<(), RunError> {
+    Runtime::builder().build()?.run().await
+}
+
+/// Puts a [`Runtime`] together.
+///
+/// ```no_run
+/// # async fn fulfil(_order: serde_json::Value) {}
+/// # async fn example() -> anyhow::Result<()> {
+/// use kafka_core::{Config, Handler, Runtime, registered};
+///
+/// let runtime = Runtime::builder()
+///     .config(Config::from_env()?.group_id("analytics"))
+///     .state(String::from("a clone of this for every State<String>"))
+///     .handlers(registered())
+///     .handler(Handler::new("orders.events", fulfil))
+///     .build()?;
+/// runtime.run().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Default)]
+pub struct RuntimeBuilder {
+    config: Option<Config>,
+    handlers: Option<Vec<Handler>>,
+    more_handlers: Vec<Handler>,
+    states: States,
+    classifiers: Classifiers,
+    observers: Vec<Arc<dyn Observer>>,
+    is_silent: bool,
+    problems: Vec<Problem>,
+}
+
+impl RuntimeBuilder {
+    /// Sets the configuration. Default: [`Config::from_env`].
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = Some(config);
+        self
+    }
+
+    /// Gives a value to every handler that takes `State<T>`; each call gets a clone. One of each type.
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        if !self.states.insert(value) {
+            self.problems.push(Problem::StateTwice(std::any::type_name::<T>()));
+        }
+        self
+    }
+
+    /// Sets the handlers. Default: [`registered`], all that the linker collected.
+    #[must_use]
+    pub fn handlers(mut self, handlers: impl IntoIterator<Item = Handler>) -> Self {
+        self.handlers = Some(handlers.into_iter().collect());
+        self
+    }
+
+    /// Adds a handler.
+    #[must_use]
+    pub fn handler(mut self, handler: Handler) -> Self {
+        self.more_handlers.push(handler);
+        self
+    }
+
+    /// Recognises an error type inside other errors, such as `anyhow::Error`: what `#[classify]` does.
+    #[must_use]
+    pub fn classify<E: Classify + std::error::Error + Send + Sync + 'static>(mut self) -> Self {
+        self.classifiers.add(Classifier::of::<E>());
+        self
+    }
+
+    /// Adds an observer.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
+    /// Leaves out the [`TracingObserver`] that a runtime has by default.
+    #[must_use]
+    pub fn without_tracing(mut self) -> Self {
+        self.is_silent = true;
+        self
+    }
+
+    /// Checks everything that can be checked without a network.
+    ///
+    /// # Errors
+    /// All problems at once, each with the place of the handler and what to do.
+    pub fn build(self) -> Result<Runtime, StartError> {
+        let mut problems = self.problems;
+        let config = match self.config.map_or_else(Config::from_env, Ok) {
+            Ok(config) => config,
+            Err(error) => {
+                problems.push(Problem::Config(error.to_string()));
+                Config::new()
+            }
+        };
+        if problems.is_empty() && let Err(error) = config.validate() {
+            problems.push(Problem::Config(error.to_string()));
+        }
+        let mut handlers = self.handlers.unwrap_or_else(registered);
+        handlers.extend(self.more_handlers);
+        let planned = plan(&Given {
+            handlers: &handlers,
+            group_id: config.group_id_value(),
+            states: &self.states,
+            lookup: &|name| std::env::var(name).ok(),
+        });
+        let plan = match planned {
+            Ok(plan) if problems.is_empty() => plan,
+            Ok(_) => return Err(StartError { problems }),
+            Err(found) => {
+                problems.extend(found);
+                return Err(StartError { problems });
+            }
+        };
+        let mut classifiers = self.classifiers;
+        registered_classifiers().for_each(|classifier| classifiers.add(classifier));
+        let mut observers = self.observers;
+        if !self.is_silent {
+            observers.insert(0, Arc::new(TracingObserver));
+        }
+        Ok(Runtime {
+            config,
+            plan,
+            states: self.states,
+            classifiers,
+            observers: Observers::new(observers),
+            control: Control::default(),
+        })
+    }
+}
+
+impl fmt::Debug for RuntimeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// A service's handlers, checked and ready to run.
+pub struct Runtime {
+    config: Config,
+    plan: Plan,
+    states: States,
+    classifiers: Classifiers,
+    observers: Observers,
+    control: Control,
+}
+
+impl Runtime {
+    /// Starts to put a runtime together.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::default()
+    }
+
+    /// Returns a handle that works while the runtime runs.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Runs until SIGTERM or SIGINT; a second signal ends the process at once.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub async fn run(self) -> Result<(), RunError> {
+        self.run_until(shutdown_signal()).await
+    }
+
+    /// Runs until the future ends, or `control().shutdown()` is called, or something goes wrong.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    ///
+    /// # Cancellation
+    /// Not cancel-safe: dropped before its end, the groups go on until their threads notice that the process ends. Ask
+    /// it to stop instead.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        let control = self.control.clone();
+        let stop = async {
+            tokio::select! {
+                () = shutdown => {}
+                () = control.is_asked_to_stop() => {}
+            }
+        };
+        tokio::pin!(stop);
+        // Until the groups are started, dropping what is done is all that a stop takes.
+        let mut running = tokio::select! {
+            () = &mut stop => return Ok(()),
+            running = self.start() => running?,
+        };
+        let mut first_error = None;
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                Some(result) = running.next() => {
+                    if let Err(error) = result {
+                        first_error = Some(error);
+                        break;
+                    }
+                }
+                else => break,
+            }
+        }
+        control.stop_groups();
+        while let Some(result) = running.next().await {
+            if let Err(error) = result {
+                first_error.get_or_insert(error);
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+
+    /// Checks the cluster, then starts a group's engine for each.
+    async fn start(
+        self,
+    ) -> Result<FuturesUnordered<impl Future<Output = Result<(), RunError>>>, RunError> {
+        let factory = factory(&self.config);
+        let cluster = connect::cluster(&self.config, &factory).await?;
+        let problems = checks::topics(&cluster, &self.plan.groups, self.config.missing_topics_value()).await;
+        if !problems.is_empty() {
+            return Err(StartError { problems }.into());
+        }
+        show(&self.plan, &self.observers);
+        let producer = factory.producer(None).map_err(|error| StartError {
+            problems: vec![Problem::Config(error.to_string())],
+        })?;
+        let producer = KafkaProducer::new(producer, self.config.clone());
+        self.control.set_cluster(&cluster);
+        let shared = Shared {
+            services: Arc::new(Services {
+                states: self.states,
+                classifiers: self.classifiers,
+                producer: Some(producer.clone()),
+            }),
+            config: self.config,
+            factory,
+            cluster,
+            producer,
+            observers: self.observers,
+        };
+        let running = FuturesUnordered::new();
+        for GroupPlan { group_id, routes, .. } in self.plan.groups {
+            match GroupHandle::start(&shared, &group_id, routes) {
+                Ok((group, end)) => {
+                    self.control.add(&group);
+                    running.push(async move { ended(&group_id, end).await });
+                }
+                Err(error) => {
+                    self.control.stop_groups();
+                    running.for_each(|_| async {}).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(running)
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Shows the start table: to the observers, or on standard error if nothing would show it.
+fn show(plan: &Plan, observers: &Observers) {
+    observers.emit(&Event::Starting { table: &plan.table });
+    if tracing::level_filters::LevelFilter::current() == tracing::level_filters::LevelFilter::OFF {
+        #[expect(clippy::print_stderr, reason = "without a subscriber, nobody else says what is started")]
+        {
+            eprintln!("{}", plan.table);
+        }
+    }
+}

@@ -1,0 +1,505 @@
+//! The checks before a start: every problem is found, then all are told in one error.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use regex_lite::Regex;
+use tokio::sync::Semaphore;
+
+use crate::engine::route::{ActiveHandler, Routes};
+use crate::error::ClientError;
+use crate::extract::{Requirements, States};
+use crate::failure::policy::FailurePolicy;
+use crate::handler::{Handler, Place};
+use crate::table::{StartRow, StartTable};
+use crate::template::{TemplateError, fill};
+
+/// Kafka's own limit (`org.apache.kafka.common.internals.Topic`).
+const TOPIC_LENGTH: usize = 249;
+
+/// Everything that keeps a runtime from starting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartError {
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [problem] = &self.problems[..] {
+            return write!(f, "the runtime cannot start: {problem}");
+        }
+        write!(f, "the runtime cannot start, {} problems:", self.problems.len())?;
+        for problem in &self.problems {
+            write!(f, "\n  - {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// One reason why a runtime cannot start, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// There is no handler at all.
+    #[error(
+        "no handler is registered; handlers in a library crate are linked only if the binary names the crate: \
+         `use my_handlers as _;`"
+    )]
+    NoHandlers,
+    /// Every handler is switched off.
+    #[error("every handler is switched off by its enabled_if: {}", variables.join(", "))]
+    AllDisabled {
+        /// The variables that are not true.
+        variables: Vec<String>,
+    },
+    /// Two handlers of one group for one topic.
+    #[error(
+        "topic \"{topic}\" has two handlers in group \"{group}\": {first} and {second}; remove one or give them \
+         different groups"
+    )]
+    TopicTwice {
+        /// The topic or pattern.
+        topic: String,
+        /// The group.
+        group: String,
+        /// One of them.
+        first: Place,
+        /// The other.
+        second: Place,
+    },
+    /// A `${…}` cannot be filled in.
+    #[error("{place}: {handler}: {source}")]
+    Template {
+        /// Where.
+        place: Place,
+        /// The handler.
+        handler: String,
+        /// Why.
+        source: TemplateError,
+    },
+    /// A topic name that Kafka does not allow.
+    #[error(
+        "{place}: {handler}: \"{topic}\" is no topic name: Kafka allows 1 to 249 of letters, digits, '.', '_' and \
+         '-', but not \".\" and \"..\""
+    )]
+    TopicName {
+        /// Where.
+        place: Place,
+        /// The handler.
+        handler: String,
+        /// The name.
+        topic: String,
+    },
+    /// A pattern that is no regular expression, or does not begin with `^`.
+    #[error("{place}: {handler}: pattern \"{pattern}\" {reason}")]
+    Pattern {
+        /// Where.
+        place: Place,
+        /// The handler.
+        handler: String,
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A handler without a group, in a runtime without one.
+    #[error(
+        "{place}: {handler} has no consumer group: set KAFKA_GROUP_ID, Config::group_id, or group = \"…\" on the \
+         handler"
+    )]
+    NoGroup {
+        /// Where.
+        place: Place,
+        /// The handler.
+        handler: String,
+    },
+    /// An option with a value that makes no sense.
+    #[error("{place}: {handler}: {reason}")]
+    Option {
+        /// Where.
+        place: Place,
+        /// The handler.
+        handler: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A handler takes a state that nobody gave.
+    #[error("{place}: {handler} needs State<{state}>: give one with Runtime::builder().state(..)")]
+    MissingState {
+        /// Where.
+        place: Place,
+        /// The handler.
+        handler: String,
+        /// The type's name.
+        state: &'static str,
+    },
+    /// A state was given twice.
+    #[error("two states of type {0} were given; a runtime has one of each type: wrap one in a type of its own")]
+    StateTwice(&'static str),
+    /// A topic that the cluster does not have.
+    #[error(
+        "{place}: {handler}: topic \"{topic}\" does not exist; create it, or set KAFKA_MISSING_TOPICS to wait or \
+         create"
+    )]
+    UnknownTopic {
+        /// Where.
+        place: Place,
+        /// The handler.
+        handler: String,
+        /// The topic.
+        topic: String,
+    },
+    /// A topic that the client may not read, or a cluster that does not say.
+    #[error("{place}: {handler}: topic \"{topic}\": {source}")]
+    Topic {
+        /// Where.
+        place: Place,
+        /// The handler.
+        handler: String,
+        /// The topic.
+        topic: String,
+        /// What the cluster said.
+        source: ClientError,
+    },
+    /// A dead letter topic that does not exist and cannot be created.
+    #[error(
+        "{place}: {handler}: dead letter topic \"{topic}\" cannot be created: {source}; create it by hand, or choose \
+         on_failure = \"skip\" or \"stop\""
+    )]
+    DeadLetterTopic {
+        /// Where.
+        place: Place,
+        /// The handler.
+        handler: String,
+        /// The dead letter topic.
+        topic: String,
+        /// What the cluster said.
+        source: ClientError,
+    },
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(String),
+}
+
+/// What one group will do.
+#[derive(Clone, Debug)]
+pub(crate) struct GroupPlan {
+    pub(crate) group_id: Arc<str>,
+    pub(crate) routes: Routes,
+    /// Topics by exact name, for the checks against the cluster.
+    pub(crate) topics: Vec<(Arc<str>, Arc<ActiveHandler>)>,
+}
+
+/// What a runtime will do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) groups: Vec<GroupPlan>,
+    pub(crate) table: StartTable,
+}
+
+/// What a plan is made from.
+pub(crate) struct Given<'a> {
+    pub(crate) handlers: &'a [Handler],
+    pub(crate) group_id: Option<&'a str>,
+    pub(crate) states: &'a States,
+    /// The environment.
+    pub(crate) lookup: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// Checks handlers and options without any network; finds every problem.
+pub(crate) fn plan(given: &Given<'_>) -> Result<Plan, Vec<Problem>> {
+    let mut planning = Planning::default();
+    if given.handlers.is_empty() {
+        return Err(vec![Problem::NoHandlers]);
+    }
+    for handler in given.handlers {
+        planning.add(handler, given);
+    }
+    if planning.problems.is_empty() && planning.groups.is_empty() {
+        planning.problems.push(Problem::AllDisabled {
+            variables: planning.disabled,
+        });
+    }
+    if !planning.problems.is_empty() {
+        return Err(planning.problems);
+    }
+    let mut rows = planning.rows;
+    rows.sort_by(|a, b| (&a.topic, &a.group).cmp(&(&b.topic, &b.group)));
+    Ok(Plan {
+        groups: planning.groups.into_values().collect(),
+        table: StartTable { rows },
+    })
+}
+
+#[derive(Default)]
+struct Planning {
+    problems: Vec<Problem>,
+    disabled: Vec<String>,
+    groups: BTreeMap<String, GroupPlan>,
+    /// Group and topic or pattern, and who took it.
+    taken: BTreeMap<(String, String), Place>,
+    rows: Vec<StartRow>,
+}
+
+impl Planning {
+    fn add(&mut self, handler: &Handler, given: &Given<'_>) {
+        let (options, place) = (&handler.options, handler.place);
+        let name = || options.name.clone();
+        if let Some(variable) = &options.enabled_if
+            && !is_true((given.lookup)(variable).as_deref())
+        {
+            self.disabled.push(variable.clone());
+            self.row(handler, &options.topics.join(" "), "", format!("off: {variable} is not true"));
+            return;
+        }
+        let problems_before = self.problems.len();
+        let fill_in = |planning: &mut Self, template: &str| match fill(template, given.lookup) {
+            Ok(filled) => Some(filled),
+            Err(source) => {
+                let handler = name();
+                planning.problems.push(Problem::Template { place, handler, source });
+                None
+            }
+        };
+        let topics: Vec<String> = options.topics.iter().filter_map(|t| fill_in(self, t)).collect();
+        let group = options.group.as_deref().or(given.group_id);
+        let group = group.and_then(|group| fill_in(self, group));
+        if options.group.is_none() && given.group_id.is_none() {
+            self.problems.push(Problem::NoGroup { place, handler: name() });
+        }
+        let dead_letter = options.dead_letter.as_deref().and_then(|t| fill_in(self, t));
+        let pattern = options.pattern.as_deref().and_then(|p| fill_in(self, p));
+        let pattern = pattern.and_then(|pattern| self.pattern(handler, &pattern));
+        for topic in topics.iter().chain(&dead_letter) {
+            if !is_topic_name(topic) {
+                let topic = topic.clone();
+                self.problems.push(Problem::TopicName { place, handler: name(), topic });
+            }
+        }
+        self.check_options(handler, &topics, dead_letter.as_deref());
+        let mut requirements = Requirements::default();
+        (handler.requires)(&mut requirements);
+        for state in requirements.missing_states(given.states) {
+            self.problems.push(Problem::MissingState { place, handler: name(), state });
+        }
+        let Some(group) = group.filter(|_| self.problems.len() == problems_before) else {
+            return;
+        };
+        let dead_letter = dead_letter.map(Arc::from);
+        self.route(handler, &activate(handler, dead_letter), &group, topics, pattern);
+    }
+
+    /// Gives topics and pattern to a handler that is in order.
+    fn route(
+        &mut self,
+        handler: &Handler,
+        active: &Arc<ActiveHandler>,
+        group: &str,
+        topics: Vec<String>,
+        pattern: Option<Regex>,
+    ) {
+        let place = handler.place;
+        let names = topics.iter().map(String::as_str).chain(pattern.as_ref().map(Regex::as_str));
+        for name in names {
+            let key = (group.to_owned(), name.to_owned());
+            if let Some(first) = self.taken.insert(key, place) {
+                self.problems.push(Problem::TopicTwice {
+                    topic: name.to_owned(),
+                    group: group.to_owned(),
+                    first,
+                    second: place,
+                });
+            }
+            self.row(handler, name, group, handler.options.on_failure.as_str().to_owned());
+        }
+        let plan = self.groups.entry(group.to_owned()).or_insert_with(|| GroupPlan {
+            group_id: group.into(),
+            routes: Routes::default(),
+            topics: Vec::new(),
+        });
+        for topic in topics {
+            let topic: Arc<str> = topic.into();
+            plan.routes.add_topic(Arc::clone(&topic), Arc::clone(active));
+            plan.topics.push((topic, Arc::clone(active)));
+        }
+        if let Some(pattern) = pattern {
+            plan.routes.add_pattern(pattern, Arc::clone(active));
+        }
+    }
+
+    fn pattern(&mut self, handler: &Handler, pattern: &str) -> Option<Regex> {
+        let problem = |reason: &str| Problem::Pattern {
+            place: handler.place,
+            handler: handler.options.name.clone(),
+            pattern: pattern.to_owned(),
+            reason: reason.to_owned(),
+        };
+        if !pattern.starts_with('^') {
+            self.problems.push(problem("must begin with ^, which is what makes it a pattern for Kafka's clients"));
+            return None;
+        }
+        match Regex::new(pattern) {
+            Ok(regex) => Some(regex),
+            Err(error) => {
+                self.problems.push(problem(&format!("is no regular expression: {error}")));
+                None
+            }
+        }
+    }
+
+    fn check_options(&mut self, handler: &Handler, topics: &[String], dead_letter: Option<&str>) {
+        let options = &handler.options;
+        let mut wrong = |reason: &str| {
+            self.problems.push(Problem::Option {
+                place: handler.place,
+                handler: options.name.clone(),
+                reason: reason.to_owned(),
+            });
+        };
+        if options.concurrency == 0 {
+            wrong("concurrency = 0 would handle nothing");
+        }
+        if options.concurrency > Semaphore::MAX_PERMITS {
+            wrong("concurrency is too large");
+        }
+        if options.retry.attempts == 0 {
+            wrong("retry attempts = 0 would handle nothing; 1 is one attempt and no retry");
+        }
+        if options.retry.initial > options.retry.max {
+            wrong("the retry's initial wait is longer than its max");
+        }
+        if options.topics.is_empty() && options.pattern.is_none() {
+            wrong("it has neither a topic nor a pattern");
+        }
+        if dead_letter.is_some() && options.on_failure != FailurePolicy::DeadLetter {
+            wrong("a dead letter topic is given, but on_failure never uses it");
+        }
+        if dead_letter.is_some_and(|dead| topics.iter().any(|topic| topic == dead)) {
+            wrong("the dead letter topic is one of its own topics, so a failed record would come back for ever");
+        }
+    }
+
+    fn row(&mut self, handler: &Handler, topic: &str, group: &str, on_failure: String) {
+        self.rows.push(StartRow {
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            handler: handler.options.name.clone(),
+            ordering: handler.options.ordering.as_str(),
+            on_failure,
+            place: handler.place.to_string(),
+        });
+    }
+}
+
+/// Makes a handler ready to be called.
+pub(crate) fn activate(handler: &Handler, dead_letter: Option<Arc<str>>) -> Arc<ActiveHandler> {
+    let options = &handler.options;
+    Arc::new(ActiveHandler {
+        name: options.name.as_str().into(),
+        ordering: options.ordering,
+        timeout: options.timeout,
+        retry: options.retry,
+        on_failure: options.on_failure,
+        dead_letter,
+        start: options.start,
+        max_payload: options.max_payload,
+        permits: Arc::new(Semaphore::new(options.concurrency)),
+        handler: handler.clone(),
+    })
+}
+
+fn is_true(value: Option<&str>) -> bool {
+    let value = value.map(|value| value.trim().to_ascii_lowercase());
+    matches!(value.as_deref(), Some("true" | "1" | "yes" | "on"))
+}
+
+fn is_topic_name(name: &str) -> bool {
+    (1..=TOPIC_LENGTH).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && name != "."
+        && name != ".."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::extract::State;
+
+    fn handler(topic: &str) -> Handler {
+        Handler::new(topic, |_: serde_json::Value| async {})
+    }
+
+    fn problems(handlers: &[Handler]) -> Vec<String> {
+        let given = Given {
+            handlers,
+            group_id: Some("g"),
+            states: &States::default(),
+            lookup: &|name| (name == "ON").then(|| " Yes".to_owned()),
+        };
+        plan(&given).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once() {
+        let needs_state = Handler::new("b", |_: serde_json::Value, _: State<u32>| async {});
+        let handlers = [
+            handler("a"),
+            handler("a"),
+            needs_state,
+            handler("${NOPE}"),
+            handler("a b"),
+            handler("c").concurrency(0),
+            handler("d").dead_letter("d"),
+        ];
+
+        let problems = problems(&handlers);
+
+        assert_eq!(problems.len(), 6, "{problems:#?}");
+        for needle in ["two handlers", "State<u32>", "NOPE", "\"a b\"", "concurrency = 0", "come back for ever"] {
+            assert!(problems.iter().any(|p| p.contains(needle) && p.contains("start.rs:")), "{needle}");
+        }
+    }
+
+    #[test]
+    fn no_handler_names_the_fix() {
+        assert!(problems(&[])[0].contains("use my_handlers as _;"));
+    }
+
+    #[test]
+    fn one_topic_in_two_groups_is_fine() {
+        assert!(problems(&[handler("a"), handler("a").group("other")]).is_empty());
+    }
+
+    #[test]
+    fn a_handler_that_is_off_is_shown_and_not_subscribed() {
+        let handlers = [handler("a").enabled_if("OFF"), handler("b").enabled_if("ON")];
+        let given = Given {
+            handlers: &handlers,
+            group_id: Some("g"),
+            states: &States::default(),
+            lookup: &|name| (name == "ON").then(|| "yes".to_owned()),
+        };
+
+        let plan = plan(&given).unwrap();
+
+        assert_eq!(plan.groups[0].routes.subscription(), ["b"]);
+        assert!(plan.table.to_string().contains("off: OFF is not true"));
+    }
+
+    #[test]
+    fn patterns_must_be_patterns() {
+        let mut unanchored = handler("x");
+        unanchored.options.topics.clear();
+        unanchored.options.pattern = Some("auth.*".into());
+        let mut broken = unanchored.clone();
+        broken.options.pattern = Some("^(".into());
+
+        let problems = problems(&[unanchored, broken]);
+
+        assert!(problems[0].contains("begin with ^") && problems[1].contains("no regular expression"));
+    }
+}

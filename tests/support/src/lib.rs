@@ -1,0 +1,51 @@
+//! A real Apache Kafka for tests, without containers.
+//!
+//! The jars come from Maven Central once and stay in a cache; the brokers are plain Java
+//! processes on 127.0.0.1 that end with the test that started them, however it ends.
+//!
+//! ```no_run
+//! use test_support::{KafkaCluster, NewRecord, TestResult, Topics};
+//!
+//! # async fn example() -> TestResult {
+//! let cluster = KafkaCluster::builder().start()?;
+//! let topics = Topics::new(cluster.bootstrap_servers())?;
+//!
+//! topics.create("orders", 2).await?;
+//! topics.produce(NewRecord::to("orders").key("7").value("hello")).await?;
+//!
+//! assert_eq!(topics.read_all("orders").await?.len(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | file | has |
+//! |---|---|
+//! | `trial` | [`Suite`]: a test binary whose tests share one cluster and are *ignored*, with the reason, where Kafka cannot run |
+//! | `cluster`, `node` | [`KafkaCluster`], [`Node`]: start, kill, suspend, start again |
+//! | `topics`, `record` | [`Topics`]: what a test asks of or puts into a cluster |
+//! | `waiting` | [`eventually`] and [`unique_name`] |
+//! | `jars`, `java`, `process`, `port`, `properties`, `tls` | how a broker comes to run |
+
+mod cluster;
+mod error;
+mod jars;
+mod java;
+mod node;
+mod port;
+mod process;
+mod properties;
+mod record;
+mod tls;
+mod topics;
+mod trial;
+mod waiting;
+
+pub use cluster::{ClusterBuilder, KafkaCluster};
+pub use error::RigError;
+pub use jars::DEFAULT_VERSION;
+pub use node::Node;
+pub use record::{NewRecord, StoredRecord};
+pub use tls::{PASSWORD, Tls, USER};
+pub use topics::{PartitionDescription, Topics};
+pub use trial::{Suite, TestResult};
+pub use waiting::{NotInTime, eventually, unique_name};

@@ -1,0 +1,246 @@
+//! The rig, tried on itself: one node with TLS, shared by these tests.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext};
+use test_support::{
+    KafkaCluster, NewRecord, PASSWORD, RigError, Suite, TestResult, Tls, Topics, USER, eventually,
+    unique_name,
+};
+
+const TEN_SECONDS: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    Suite::new(KafkaCluster::builder().tls(true))
+        .test("a_record_is_read_back_as_produced", read_back)
+        .test("many_records_keep_their_order", many_records)
+        .test("committed_offsets_are_the_next_to_read", committed_offsets)
+        .test("a_deleted_topic_is_gone", deleted_topic)
+        .test("a_topic_that_exists_is_refused", existing_topic)
+        .rig_test("scram_with_the_right_password_connects", scram)
+        .rig_test("plain_with_the_right_password_connects", plain)
+        .rig_test("a_wrong_password_does_not_connect", wrong_password)
+        .rig_test("tls_connects_by_address", tls)
+        .rig_test("a_certificate_of_an_unknown_ca_is_refused", unknown_ca)
+        .rig_test("a_certificate_for_another_host_is_refused", wrong_host)
+        .rig_test("a_refused_property_is_shown", refused_property)
+        .run()
+}
+
+async fn read_back(cluster: &KafkaCluster) -> TestResult {
+    let topics = Topics::new(cluster.bootstrap_servers())?;
+    let topic = unique_name("read-back");
+    topics.create(&topic, 2).await?;
+
+    let record = NewRecord::to(&topic)
+        .partition(1)
+        .key("k")
+        .value("v")
+        .header("a", "1")
+        .null_header("b")
+        .timestamp(1_700_000_000_000);
+    assert_eq!(topics.produce(record).await?, (1, 0));
+    let tombstone = NewRecord::to(&topic).partition(1).key("k");
+    assert_eq!(topics.produce(tombstone).await?, (1, 1));
+
+    let records = topics.read_all(&topic).await?;
+    assert_eq!(records.len(), 2);
+    assert_eq!(records[0].value_text(), "v");
+    assert_eq!(records[0].timestamp, Some(1_700_000_000_000));
+    assert_eq!(
+        records[0].headers,
+        [("a".into(), Some(b"1".to_vec())), ("b".into(), None)]
+    );
+    assert_eq!(records[1].value, None);
+    assert_eq!(topics.end_offsets(&topic).await?, [(0, 0), (1, 2)].into());
+    Ok(())
+}
+
+async fn many_records(cluster: &KafkaCluster) -> TestResult {
+    let topics = Topics::new(cluster.bootstrap_servers())?;
+    let topic = unique_name("many");
+    topics.create(&topic, 1).await?;
+    let values: Vec<String> = (0..25_000).map(|number| number.to_string()).collect();
+
+    topics
+        .produce_all(
+            values
+                .iter()
+                .map(|v| NewRecord::to(&topic).value(v.as_str())),
+        )
+        .await?;
+
+    let read: Vec<String> = topics
+        .read_all(&topic)
+        .await?
+        .iter()
+        .map(test_support::StoredRecord::value_text)
+        .collect();
+    assert!(read == values, "{} records, or another order", read.len());
+    Ok(())
+}
+
+async fn committed_offsets(cluster: &KafkaCluster) -> TestResult {
+    let topics = Topics::new(cluster.bootstrap_servers())?;
+    let (topic, group_id) = (unique_name("committed"), unique_name("group"));
+    topics.create(&topic, 2).await?;
+    assert!(
+        topics
+            .committed_offsets(&group_id, &topic)
+            .await?
+            .is_empty()
+    );
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .set("group.id", &group_id)
+        .create()?;
+
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(&topic, 1, Offset::Offset(7))?;
+    consumer.commit(&offsets, CommitMode::Sync)?;
+
+    eventually(TEN_SECONDS, async || {
+        topics
+            .committed_offsets(&group_id, &topic)
+            .await
+            .is_ok_and(|committed| committed == [(1, 7)].into())
+    })
+    .await?;
+    Ok(())
+}
+
+async fn deleted_topic(cluster: &KafkaCluster) -> TestResult {
+    let topics = Topics::new(cluster.bootstrap_servers())?;
+    let topic = unique_name("deleted");
+    topics.create(&topic, 1).await?;
+
+    topics.delete(&topic).await?;
+
+    assert_eq!(topics.describe(&topic).await?, None);
+    Ok(())
+}
+
+async fn existing_topic(cluster: &KafkaCluster) -> TestResult {
+    let topics = Topics::new(cluster.bootstrap_servers())?;
+    let topic = unique_name("existing");
+    topics.create(&topic, 1).await?;
+
+    let again = topics.create(&topic, 1).await;
+
+    assert!(matches!(again, Err(RigError::Refused { .. })));
+    Ok(())
+}
+
+async fn scram(cluster: &KafkaCluster) -> TestResult {
+    connect(&sasl(cluster.tls()?, "SCRAM-SHA-512", PASSWORD))
+}
+
+async fn plain(cluster: &KafkaCluster) -> TestResult {
+    connect(&sasl(cluster.tls()?, "PLAIN", PASSWORD))
+}
+
+async fn tls(cluster: &KafkaCluster) -> TestResult {
+    let tls = cluster.tls()?;
+    connect(&ssl(tls.ssl_bootstrap(), tls.ca_pem_path()))
+}
+
+async fn wrong_password(cluster: &KafkaCluster) -> TestResult {
+    let config = sasl(cluster.tls()?, "SCRAM-SHA-512", "not-it");
+    refused_for(&config, "Authentication failed")
+}
+
+async fn unknown_ca(cluster: &KafkaCluster) -> TestResult {
+    let tls = cluster.tls()?;
+    let config = ssl(tls.ssl_bootstrap(), tls.other_ca_pem_path());
+    refused_for(&config, "certificate verify failed")
+}
+
+async fn wrong_host(cluster: &KafkaCluster) -> TestResult {
+    let tls = cluster.tls()?;
+    let mut config = ssl(tls.wrong_host_bootstrap(), tls.ca_pem_path());
+    refused_for(&config, "certificate verify failed")?;
+
+    // The name is all that is wrong with it.
+    config.set("ssl.endpoint.identification.algorithm", "none");
+    connect(&config)
+}
+
+async fn refused_property(_: &KafkaCluster) -> TestResult {
+    let refused = KafkaCluster::builder()
+        .property("num.partitions", "many")
+        .start();
+
+    let message = refused.map_err(|error| error.to_string());
+    assert!(matches!(message, Err(text) if text.contains("Invalid value many")));
+    Ok(())
+}
+
+fn ssl(servers: &str, ca: &Path) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", servers)
+        .set("security.protocol", "ssl")
+        .set("ssl.ca.location", ca.display().to_string());
+    config
+}
+
+fn sasl(tls: &Tls, mechanism: &str, password: &str) -> ClientConfig {
+    let mut config = ssl(tls.sasl_ssl_bootstrap(), tls.ca_pem_path());
+    config
+        .set("security.protocol", "sasl_ssl")
+        .set("sasl.mechanism", mechanism)
+        .set("sasl.username", USER)
+        .set("sasl.password", password);
+    config
+}
+
+/// Succeeds if a broker answers.
+fn connect(config: &ClientConfig) -> TestResult {
+    let consumer: BaseConsumer = config.create()?;
+    consumer.fetch_metadata(None, TEN_SECONDS)?;
+    Ok(())
+}
+
+/// Succeeds if no broker answers and the client is told `reason`. The failed call itself
+/// would only tell of a timeout.
+fn refused_for(config: &ClientConfig, reason: &str) -> TestResult {
+    let consumer: BaseConsumer<Reasons> = config.create_with_context(Reasons::default())?;
+    let deadline = Instant::now() + TEN_SECONDS;
+    while Instant::now() < deadline {
+        let answer = consumer.fetch_metadata(None, Duration::from_millis(100));
+        assert!(answer.is_err(), "connected");
+        consumer.poll(Duration::from_millis(10));
+        if consumer.context().contain(reason) {
+            return Ok(());
+        }
+    }
+    Err(format!("no {reason:?} in {:?}", consumer.context()).into())
+}
+
+/// What the client says about its connections.
+#[derive(Debug, Default)]
+struct Reasons(Mutex<Vec<String>>);
+
+impl Reasons {
+    fn contain(&self, expected: &str) -> bool {
+        self.0
+            .lock()
+            .is_ok_and(|reasons| reasons.iter().any(|reason| reason.contains(expected)))
+    }
+}
+
+impl ClientContext for Reasons {
+    fn error(&self, _error: KafkaError, reason: &str) {
+        if let Ok(mut reasons) = self.0.lock() {
+            reasons.push(reason.to_owned());
+        }
+    }
+}
+
+impl ConsumerContext for Reasons {}
