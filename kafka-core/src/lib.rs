@@ -1,5 +1,6 @@
 //! The engine of `kafka-runtime`. Services use the facade crate, which re-exports what is public here.
 
+mod config;
 mod decode_error;
 mod engine;
 mod event;
@@ -12,6 +13,11 @@ mod producer;
 mod record;
 mod registration;
 
+pub use config::{
+    Acks, BootstrapServers, ClientOptions, Compression, Config, ConfigError, ConfigProblem,
+    ConnectRetry, ConsumerOptions, Environment, GroupProtocol, IsolationLevel, MissingTopics,
+    OutOfRange, PartitionAssignment, ProducerOptions, Sasl, SaslMechanism,
+};
 pub use decode_error::DecodeError;
 pub use event::{Change, DatabaseEvent, OldRow, Operation, Source, Transaction};
 pub use extract::{
