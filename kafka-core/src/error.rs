@@ -21,7 +21,9 @@ pub enum ClientError {
     )]
     Tls(String),
     /// The broker refused the credentials.
-    #[error("authentication failed: {0}; check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD")]
+    #[error(
+        "authentication failed: {0}; check KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+    )]
     Authentication(String),
     /// The user may not do this.
     #[error("not permitted: {0}; grant the user an ACL for it")]
@@ -99,7 +101,9 @@ pub enum RunError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// A record failed for good under `on_failure = "stop"`. It is not committed, and nothing past it.
-    #[error("handler {handler} failed for good at {record} ({class}), and its policy is to stop: {error}")]
+    #[error(
+        "handler {handler} failed for good at {record} ({class}), and its policy is to stop: {error}"
+    )]
     RecordFailed {
         /// Where the record is.
         record: RecordPlace,

@@ -1,6 +1,7 @@
 //! The engine of `kafka-runtime`. Services use the facade crate, which re-exports what is public here.
 
 mod client;
+mod config;
 mod decode_error;
 mod engine;
 mod error;
@@ -8,36 +9,47 @@ mod event;
 mod extract;
 mod failure;
 mod handler;
+mod manager;
 mod observe;
 mod outcome;
 mod payload;
 mod producer;
 mod record;
 mod registration;
+mod runtime;
 mod start;
 mod table;
 mod template;
 
+#[cfg(feature = "embedded-broker")]
+pub use client::embedded::EmbeddedBroker;
+pub use config::{
+    Acks, BootstrapServers, ClientOptions, Compression, Config, ConfigError, ConfigProblem,
+    ConnectRetry, ConsumerOptions, Environment, GroupProtocol, IsolationLevel, MissingTopics,
+    OutOfRange, PartitionAssignment, ProducerOptions, Sasl, SaslMechanism,
+};
 pub use decode_error::DecodeError;
+pub use engine::monitor::{GroupState, GroupStatus, PartitionStatus};
+pub use error::{ClientError, ConnectError, RunError};
 pub use event::{Change, DatabaseEvent, OldRow, Operation, Source, Transaction};
 pub use extract::{
     CancellationToken, FromContext, HandlerContext, Key, RecordMetadata, Requirements, State,
 };
 pub use failure::backoff::Retry;
+pub use failure::dead_letter::PREFIX as DEAD_LETTER_HEADER_PREFIX;
 pub use failure::policy::FailurePolicy;
 pub use handler::{Handler, HandlerFn, Ordering, Place, Start};
+pub use manager::{ConsumerState, KafkaConsumer, KafkaManager, ManagerError, SubscribeOptions};
+pub use observe::{Event, Observer, TracingObserver};
 pub use outcome::{
     BoxError, Classifier, Classify, ErrorClass, Failure, FailureKind, IntoOutcome, Outcome,
     PermanentError, RetryableError,
 };
 pub use payload::{FromRecord, Json, JsonOrText, Raw, Text};
-pub use engine::monitor::{GroupState, GroupStatus, PartitionStatus};
-pub use error::{ClientError, ConnectError, RunError};
-pub use failure::dead_letter::PREFIX as DEAD_LETTER_HEADER_PREFIX;
-pub use observe::{Event, Observer, TracingObserver};
 pub use producer::{KafkaProducer, MessagePayload, ProduceError, ProducedRecord, SendError};
 pub use record::{Headers, Offset, Record, RecordPlace, Timestamp, TopicPartition};
 pub use registration::registered;
+pub use runtime::{Control, Runtime, RuntimeBuilder, run, shutdown_signal};
 pub use start::{Problem, StartError};
 pub use table::{StartRow, StartTable};
 pub use template::TemplateError;

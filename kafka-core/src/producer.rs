@@ -217,7 +217,8 @@ impl SendError {
 }
 
 /// The result of one record's write, when it is known.
-pub(crate) type Delivery = Pin<Box<dyn Future<Output = Result<ProducedRecord, ProduceError>> + Send>>;
+pub(crate) type Delivery =
+    Pin<Box<dyn Future<Output = Result<ProducedRecord, ProduceError>> + Send>>;
 
 /// What writes records for us.
 pub(crate) trait ProducerClient: Send + Sync {
@@ -285,7 +286,11 @@ impl KafkaProducer {
     ///
     /// # Errors
     /// It was not written, or (on [`ProduceError::TimedOut`]) it is not known.
-    pub async fn send_one(&self, topic: &str, payload: MessagePayload) -> Result<ProducedRecord, ProduceError> {
+    pub async fn send_one(
+        &self,
+        topic: &str,
+        payload: MessagePayload,
+    ) -> Result<ProducedRecord, ProduceError> {
         self.queue(topic, payload).await.await
     }
 
@@ -320,7 +325,7 @@ impl KafkaProducer {
     /// # Errors
     /// No broker answered, or one refused: the error names the brokers that were tried.
     pub async fn connect(&self) -> Result<(), ConnectError> {
-        let (client, timeout) = (Arc::clone(&self.client), self.config.request_timeout_value());
+        let (client, timeout) = (Arc::clone(&self.client), self.config.request_timeout);
         retrying(&self.config, move || client.check(timeout)).await?;
         self.is_connected.store(true, Ordering::Relaxed);
         Ok(())
@@ -371,7 +376,10 @@ impl KafkaProducer {
 impl fmt::Debug for KafkaProducer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaProducer")
-            .field("waiting", &(MOST_RECORDS - self.records.available_permits().min(MOST_RECORDS)))
+            .field(
+                "waiting",
+                &(MOST_RECORDS - self.records.available_permits().min(MOST_RECORDS)),
+            )
             .finish_non_exhaustive()
     }
 }
@@ -382,7 +390,9 @@ mod tests {
 
     #[test]
     fn debug_of_a_payload_shows_sizes_only() {
-        let payload = MessagePayload::new("hunter2").key("hunter2").header("hunter2", "hunter2");
+        let payload = MessagePayload::new("hunter2")
+            .key("hunter2")
+            .header("hunter2", "hunter2");
 
         assert!(!format!("{payload:?}").contains("hunter2"));
     }

@@ -373,10 +373,6 @@ impl Record {
         Arc::clone(&self.batch.topic)
     }
 
-    pub(crate) fn topic_partition(&self) -> TopicPartition {
-        TopicPartition::new(self.topic_arc(), self.partition())
-    }
-
     fn entry(&self) -> &Entry {
         &self.batch.entries[self.index]
     }

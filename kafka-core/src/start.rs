@@ -30,7 +30,11 @@ impl fmt::Display for StartError {
         if let [problem] = &self.problems[..] {
             return write!(f, "the runtime cannot start: {problem}");
         }
-        write!(f, "the runtime cannot start, {} problems:", self.problems.len())?;
+        write!(
+            f,
+            "the runtime cannot start, {} problems:",
+            self.problems.len()
+        )?;
         for problem in &self.problems {
             write!(f, "\n  - {problem}")?;
         }
@@ -138,7 +142,9 @@ pub enum Problem {
         state: &'static str,
     },
     /// A state was given twice.
-    #[error("two states of type {0} were given; a runtime has one of each type: wrap one in a type of its own")]
+    #[error(
+        "two states of type {0} were given; a runtime has one of each type: wrap one in a type of its own"
+    )]
     StateTwice(&'static str),
     /// A topic that the cluster does not have.
     #[error(
@@ -253,7 +259,12 @@ impl Planning {
             && !is_true((given.lookup)(variable).as_deref())
         {
             self.disabled.push(variable.clone());
-            self.row(handler, &options.topics.join(" "), "", format!("off: {variable} is not true"));
+            self.row(
+                handler,
+                &options.topics.join(" "),
+                "",
+                format!("off: {variable} is not true"),
+            );
             return;
         }
         let problems_before = self.problems.len();
@@ -261,36 +272,64 @@ impl Planning {
             Ok(filled) => Some(filled),
             Err(source) => {
                 let handler = name();
-                planning.problems.push(Problem::Template { place, handler, source });
+                planning.problems.push(Problem::Template {
+                    place,
+                    handler,
+                    source,
+                });
                 None
             }
         };
-        let topics: Vec<String> = options.topics.iter().filter_map(|t| fill_in(self, t)).collect();
+        let topics: Vec<String> = options
+            .topics
+            .iter()
+            .filter_map(|t| fill_in(self, t))
+            .collect();
         let group = options.group.as_deref().or(given.group_id);
         let group = group.and_then(|group| fill_in(self, group));
         if options.group.is_none() && given.group_id.is_none() {
-            self.problems.push(Problem::NoGroup { place, handler: name() });
+            self.problems.push(Problem::NoGroup {
+                place,
+                handler: name(),
+            });
         }
-        let dead_letter = options.dead_letter.as_deref().and_then(|t| fill_in(self, t));
+        let dead_letter = options
+            .dead_letter
+            .as_deref()
+            .and_then(|t| fill_in(self, t));
         let pattern = options.pattern.as_deref().and_then(|p| fill_in(self, p));
         let pattern = pattern.and_then(|pattern| self.pattern(handler, &pattern));
         for topic in topics.iter().chain(&dead_letter) {
             if !is_topic_name(topic) {
                 let topic = topic.clone();
-                self.problems.push(Problem::TopicName { place, handler: name(), topic });
+                self.problems.push(Problem::TopicName {
+                    place,
+                    handler: name(),
+                    topic,
+                });
             }
         }
         self.check_options(handler, &topics, dead_letter.as_deref());
         let mut requirements = Requirements::default();
         (handler.requires)(&mut requirements);
         for state in requirements.missing_states(given.states) {
-            self.problems.push(Problem::MissingState { place, handler: name(), state });
+            self.problems.push(Problem::MissingState {
+                place,
+                handler: name(),
+                state,
+            });
         }
         let Some(group) = group.filter(|_| self.problems.len() == problems_before) else {
             return;
         };
         let dead_letter = dead_letter.map(Arc::from);
-        self.route(handler, &activate(handler, dead_letter), &group, topics, pattern);
+        self.route(
+            handler,
+            &activate(handler, dead_letter),
+            &group,
+            topics,
+            pattern,
+        );
     }
 
     /// Gives topics and pattern to a handler that is in order.
@@ -303,7 +342,10 @@ impl Planning {
         pattern: Option<Regex>,
     ) {
         let place = handler.place;
-        let names = topics.iter().map(String::as_str).chain(pattern.as_ref().map(Regex::as_str));
+        let names = topics
+            .iter()
+            .map(String::as_str)
+            .chain(pattern.as_ref().map(Regex::as_str));
         for name in names {
             let key = (group.to_owned(), name.to_owned());
             if let Some(first) = self.taken.insert(key, place) {
@@ -314,16 +356,25 @@ impl Planning {
                     second: place,
                 });
             }
-            self.row(handler, name, group, handler.options.on_failure.as_str().to_owned());
+            self.row(
+                handler,
+                name,
+                group,
+                handler.options.on_failure.as_str().to_owned(),
+            );
         }
-        let plan = self.groups.entry(group.to_owned()).or_insert_with(|| GroupPlan {
-            group_id: group.into(),
-            routes: Routes::default(),
-            topics: Vec::new(),
-        });
+        let plan = self
+            .groups
+            .entry(group.to_owned())
+            .or_insert_with(|| GroupPlan {
+                group_id: group.into(),
+                routes: Routes::default(),
+                topics: Vec::new(),
+            });
         for topic in topics {
             let topic: Arc<str> = topic.into();
-            plan.routes.add_topic(Arc::clone(&topic), Arc::clone(active));
+            plan.routes
+                .add_topic(Arc::clone(&topic), Arc::clone(active));
             plan.topics.push((topic, Arc::clone(active)));
         }
         if let Some(pattern) = pattern {
@@ -339,13 +390,16 @@ impl Planning {
             reason: reason.to_owned(),
         };
         if !pattern.starts_with('^') {
-            self.problems.push(problem("must begin with ^, which is what makes it a pattern for Kafka's clients"));
+            self.problems.push(problem(
+                "must begin with ^, which is what makes it a pattern for Kafka's clients",
+            ));
             return None;
         }
         match Regex::new(pattern) {
             Ok(regex) => Some(regex),
             Err(error) => {
-                self.problems.push(problem(&format!("is no regular expression: {error}")));
+                self.problems
+                    .push(problem(&format!("is no regular expression: {error}")));
                 None
             }
         }
@@ -379,7 +433,9 @@ impl Planning {
             wrong("a dead letter topic is given, but on_failure never uses it");
         }
         if dead_letter.is_some_and(|dead| topics.iter().any(|topic| topic == dead)) {
-            wrong("the dead letter topic is one of its own topics, so a failed record would come back for ever");
+            wrong(
+                "the dead letter topic is one of its own topics, so a failed record would come back for ever",
+            );
         }
     }
 
@@ -419,7 +475,9 @@ fn is_true(value: Option<&str>) -> bool {
 
 fn is_topic_name(name: &str) -> bool {
     (1..=TOPIC_LENGTH).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         && name != "."
         && name != ".."
 }
@@ -440,7 +498,12 @@ mod tests {
             states: &States::default(),
             lookup: &|name| (name == "ON").then(|| " Yes".to_owned()),
         };
-        plan(&given).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+        plan(&given)
+            .err()
+            .unwrap_or_default()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
@@ -459,8 +522,20 @@ mod tests {
         let problems = problems(&handlers);
 
         assert_eq!(problems.len(), 6, "{problems:#?}");
-        for needle in ["two handlers", "State<u32>", "NOPE", "\"a b\"", "concurrency = 0", "come back for ever"] {
-            assert!(problems.iter().any(|p| p.contains(needle) && p.contains("start.rs:")), "{needle}");
+        for needle in [
+            "two handlers",
+            "State<u32>",
+            "NOPE",
+            "\"a b\"",
+            "concurrency = 0",
+            "come back for ever",
+        ] {
+            assert!(
+                problems
+                    .iter()
+                    .any(|p| p.contains(needle) && p.contains("start.rs:")),
+                "{needle}"
+            );
         }
     }
 
@@ -476,7 +551,10 @@ mod tests {
 
     #[test]
     fn a_handler_that_is_off_is_shown_and_not_subscribed() {
-        let handlers = [handler("a").enabled_if("OFF"), handler("b").enabled_if("ON")];
+        let handlers = [
+            handler("a").enabled_if("OFF"),
+            handler("b").enabled_if("ON"),
+        ];
         let given = Given {
             handlers: &handlers,
             group_id: Some("g"),
@@ -500,6 +578,8 @@ mod tests {
 
         let problems = problems(&[unanchored, broken]);
 
-        assert!(problems[0].contains("begin with ^") && problems[1].contains("no regular expression"));
+        assert!(
+            problems[0].contains("begin with ^") && problems[1].contains("no regular expression")
+        );
     }
 }

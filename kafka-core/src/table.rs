@@ -29,7 +29,14 @@ pub struct StartTable {
 
 impl fmt::Display for StartTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["TOPIC", "GROUP", "HANDLER", "ORDERING", "ON FAILURE", "PLACE"];
+        let head = [
+            "TOPIC",
+            "GROUP",
+            "HANDLER",
+            "ORDERING",
+            "ON FAILURE",
+            "PLACE",
+        ];
         let rows: Vec<[&str; 6]> = std::iter::once(head)
             .chain(self.rows.iter().map(|row| {
                 [

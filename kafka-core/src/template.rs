@@ -4,7 +4,9 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// The variable is not set and has no default.
-    #[error("environment variable {0} is not set and has no default: set it, or write ${{{0}:default}}")]
+    #[error(
+        "environment variable {0} is not set and has no default: set it, or write ${{{0}:default}}"
+    )]
     Unset(String),
     /// A `${` without its `}`, or without a name.
     #[error("`{0}` is not a template: write ${{NAME}} or ${{NAME:default}}")]
@@ -47,13 +49,19 @@ mod tests {
 
     #[test]
     fn variables_beat_defaults() {
-        assert_eq!(filled("${DB:x}.public.${TABLE:users}"), Ok("auth.public.users".into()));
+        assert_eq!(
+            filled("${DB:x}.public.${TABLE:users}"),
+            Ok("auth.public.users".into())
+        );
         assert_eq!(filled("plain"), Ok("plain".into()));
     }
 
     #[test]
     fn an_unset_variable_without_default_is_named() {
-        assert_eq!(filled("${NOPE}.x"), Err(TemplateError::Unset("NOPE".into())));
+        assert_eq!(
+            filled("${NOPE}.x"),
+            Err(TemplateError::Unset("NOPE".into()))
+        );
     }
 
     #[test]

@@ -55,9 +55,11 @@ impl EmbeddedBroker {
                 }
             })
             .map_err(|error| ClientError::Other(error.to_string()))?;
-        let bootstrap_servers = start
-            .recv()
-            .unwrap_or_else(|_| Err(ClientError::Other("the embedded broker's thread ended".into())))?;
+        let bootstrap_servers = start.recv().unwrap_or_else(|_| {
+            Err(ClientError::Other(
+                "the embedded broker's thread ended".into(),
+            ))
+        })?;
         Ok(Self {
             bootstrap_servers,
             jobs: Some(jobs),
@@ -95,7 +97,11 @@ impl EmbeddedBroker {
             let _ = done.send(created.map_err(|error| ClientError::Other(error.to_string())));
         });
         let gone = || ClientError::Other("the embedded broker's thread ended".into());
-        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
+        self.jobs
+            .as_ref()
+            .ok_or_else(gone)?
+            .send(job)
+            .map_err(|_| gone())?;
         result.recv().unwrap_or_else(|_| Err(gone()))
     }
 }

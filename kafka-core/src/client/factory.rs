@@ -13,7 +13,10 @@ pub(crate) trait ClientFactory: Send + Sync {
     fn consumer(&self, group_id: &str) -> Result<Box<dyn Consumer>, ClientError>;
 
     /// A producer; without options, one that loses and doubles nothing.
-    fn producer(&self, options: Option<&ProducerOptions>) -> Result<Arc<dyn ProducerClient>, ClientError>;
+    fn producer(
+        &self,
+        options: Option<&ProducerOptions>,
+    ) -> Result<Arc<dyn ProducerClient>, ClientError>;
 
     /// A client for questions.
     fn cluster(&self) -> Result<Arc<dyn Cluster>, ClientError>;
@@ -41,9 +44,16 @@ impl ClientFactory for Librdkafka {
         Ok(Box::new(super::kafka::KafkaConsumer::new(&properties)?))
     }
 
-    fn producer(&self, options: Option<&ProducerOptions>) -> Result<Arc<dyn ProducerClient>, ClientError> {
-        let properties = self.0.producer_properties(options.unwrap_or(&ProducerOptions::default()));
-        Ok(Arc::new(super::kafka::KafkaProducerClient::new(&properties)?))
+    fn producer(
+        &self,
+        options: Option<&ProducerOptions>,
+    ) -> Result<Arc<dyn ProducerClient>, ClientError> {
+        let properties = self
+            .0
+            .producer_properties_with(options.unwrap_or(&ProducerOptions::default()));
+        Ok(Arc::new(super::kafka::KafkaProducerClient::new(
+            &properties,
+        )?))
     }
 
     fn cluster(&self) -> Result<Arc<dyn Cluster>, ClientError> {
@@ -68,7 +78,10 @@ impl ClientFactory for NoClient {
         no_client()
     }
 
-    fn producer(&self, _: Option<&ProducerOptions>) -> Result<Arc<dyn ProducerClient>, ClientError> {
+    fn producer(
+        &self,
+        _: Option<&ProducerOptions>,
+    ) -> Result<Arc<dyn ProducerClient>, ClientError> {
         no_client()
     }
 

@@ -59,7 +59,11 @@ pub(crate) trait Consumer: Send {
     ) -> Result<Vec<Option<Offset>>, ClientError>;
 
     /// Returns the oldest offset and the one after the newest.
-    fn watermarks(&mut self, of: &TopicPartition, timeout: Duration) -> Result<(Offset, Offset), ClientError>;
+    fn watermarks(
+        &mut self,
+        of: &TopicPartition,
+        timeout: Duration,
+    ) -> Result<(Offset, Offset), ClientError>;
 
     /// True if the group's protocol takes every partition back on each rebalance (`range`, `roundrobin`).
     fn is_eager(&self) -> bool;
@@ -101,7 +105,8 @@ pub(crate) trait Cluster: Send + Sync {
     fn partitions(&self, topic: &str, timeout: Duration) -> Result<usize, ClientError>;
 
     /// Returns the oldest offset and the one after the newest.
-    fn ends(&self, of: &TopicPartition, timeout: Duration) -> Result<(Offset, Offset), ClientError>;
+    fn ends(&self, of: &TopicPartition, timeout: Duration)
+    -> Result<(Offset, Offset), ClientError>;
 
     /// Creates a topic; one that exists is fine. `None` replicates as the broker does by default.
     fn create_topic(

@@ -23,7 +23,11 @@ pub(crate) fn start_at(committed: Option<Offset>, start: Start) -> StartAt {
 
 /// Decides how many lanes each partition gets: one if there are enough partitions to keep the cores busy.
 pub(crate) fn lanes_for(partitions: usize, cores: usize) -> usize {
-    if partitions >= 2 * cores { 1 } else { cores.max(1) }
+    if partitions >= 2 * cores {
+        1
+    } else {
+        cores.max(1)
+    }
 }
 
 #[cfg(test)]

@@ -42,7 +42,11 @@ impl Assigned {
         spawner: &Spawner,
     ) -> Self {
         let state = Arc::new(PartitionState::new(at, epoch));
-        let lanes = if handler.ordering == Ordering::Partition { 1 } else { lanes };
+        let lanes = if handler.ordering == Ordering::Partition {
+            1
+        } else {
+            lanes
+        };
         let lanes: Vec<_> = (0..lanes)
             .map(|_| {
                 Arc::new(LaneShared::new(
@@ -98,7 +102,11 @@ impl Assigned {
         };
         let lane = lane_of(key_hash, self.lanes.len());
         match self.received.last_mut() {
-            Some((first, len)) if first.0 + i64::try_from(*len).unwrap_or(i64::MAX) == record.offset.0 => *len += 1,
+            Some((first, len))
+                if first.0 + i64::try_from(*len).unwrap_or(i64::MAX) == record.offset.0 =>
+            {
+                *len += 1
+            }
             _ => self.received.push((record.offset, 1)),
         }
         self.builders[lane].push(record, sequence, key_hash);

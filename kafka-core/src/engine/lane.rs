@@ -437,7 +437,9 @@ where
             }
         }
         let cx_of_call = HandlerContext::new(&lane.context, work.attempt);
-        let call = catch_unwind(AssertUnwindSafe(|| (self.adapter)(work.record(), cx_of_call)));
+        let call = catch_unwind(AssertUnwindSafe(|| {
+            (self.adapter)(work.record(), cx_of_call)
+        }));
         match call {
             Ok(call) => {
                 at.call.set(Some(call));
@@ -457,10 +459,11 @@ where
         match &mut at.stage {
             Stage::Free | Stage::Due | Stage::Stopped => {}
             Stage::Calling(timer) => {
-                let polled = catch_unwind(AssertUnwindSafe(|| match at.call.as_mut().as_pin_mut() {
-                    Some(call) => call.poll(&mut slot_cx),
-                    None => unreachable!("a slot that is calling has a call"),
-                }));
+                let polled =
+                    catch_unwind(AssertUnwindSafe(|| match at.call.as_mut().as_pin_mut() {
+                        Some(call) => call.poll(&mut slot_cx),
+                        None => unreachable!("a slot that is calling has a call"),
+                    }));
                 let outcome = match polled {
                     Ok(Poll::Ready(outcome)) => outcome,
                     Err(panic) => panicked(&*panic),
@@ -468,7 +471,8 @@ where
                         let Some(timeout) = lane.handler.timeout else {
                             return;
                         };
-                        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+                        let timer =
+                            timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
                         if timer.as_mut().poll(&mut slot_cx).is_pending() {
                             return;
                         }
@@ -489,14 +493,20 @@ where
             }
             Stage::GivingUp(write) => {
                 if write.as_mut().poll(&mut slot_cx).is_ready() {
-                    self.settle(slot, lane, cx);
+                    self.settle(slot, lane);
                 }
             }
         }
     }
 
     /// Deals with the outcome of an attempt.
-    fn finish(&mut self, slot: usize, outcome: Outcome, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
+    fn finish(
+        &mut self,
+        slot: usize,
+        outcome: Outcome,
+        lane: &Arc<LaneShared>,
+        cx: &mut Context<'_>,
+    ) {
         let at = &mut self.slots[slot];
         let Some(work) = &mut at.work else {
             unreachable!("a call that ends has work");
@@ -513,7 +523,7 @@ where
                         duration: started.elapsed(),
                     });
                 }
-                return self.settle(slot, lane, cx);
+                return self.settle(slot, lane);
             }
             Outcome::Skip { reason } => {
                 observers.emit(&Event::Skipped {
@@ -522,15 +532,18 @@ where
                     reason: Some(&reason),
                     failure: None,
                 });
-                return self.settle(slot, lane, cx);
+                return self.settle(slot, lane);
             }
             Outcome::Fail(failure) => failure,
         };
         let record = work.record();
         let seed = work.sequence() ^ (u64::from(work.attempt) << 48);
-        if let Decision::RetryAfter(after) =
-            decide(&lane.handler.retry, failure.kind(), work.attempt, jitter(seed))
-        {
+        if let Decision::RetryAfter(after) = decide(
+            &lane.handler.retry,
+            failure.kind(),
+            work.attempt,
+            jitter(seed),
+        ) {
             observers.emit(&Event::Retrying {
                 record: &record,
                 handler,
@@ -546,7 +559,9 @@ where
         at.permit = None;
         match lane.handler.on_failure {
             FailurePolicy::DeadLetter => {
-                let topic = lane.handler.dead_letter_topic(&lane.group.group_id, record.topic());
+                let topic = lane
+                    .handler
+                    .dead_letter_topic(&lane.group.group_id, record.topic());
                 if *topic == *record.topic() {
                     return self.stop(slot, &failure, lane);
                 }
@@ -567,7 +582,7 @@ where
                     reason: None,
                     failure: Some(&failure),
                 });
-                self.settle(slot, lane, cx);
+                self.settle(slot, lane);
             }
             FailurePolicy::Stop => self.stop(slot, &failure, lane),
         }
@@ -594,7 +609,7 @@ where
     }
 
     /// Acks a slot's record, then goes on with the next record of its chain, or frees the slot.
-    fn settle(&mut self, slot: usize, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
+    fn settle(&mut self, slot: usize, lane: &Arc<LaneShared>) {
         let at = &mut self.slots[slot];
         let Some(work) = at.work.take() else {
             unreachable!("a slot that settles has work");

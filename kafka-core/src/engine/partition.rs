@@ -92,7 +92,8 @@ impl PartitionState {
 
     /// Returns the offset that may be committed, if it is past the one that was stored last.
     pub(crate) fn to_store(&self) -> Option<Offset> {
-        self.committable().filter(|offset| offset.0 > self.stored.load(Ordering::Relaxed))
+        self.committable()
+            .filter(|offset| offset.0 > self.stored.load(Ordering::Relaxed))
     }
 
     /// Takes note that the client has this offset now. A commit that fails leaves it with the client, which tries

@@ -6,8 +6,8 @@
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use super::assignment::{StartAt, lanes_for, start_at};
@@ -144,7 +144,11 @@ impl Engine {
                 Err(TryRecvError::Disconnected) => break self.stop(now),
             }
         }
-        let wait = if self.is_watching() { BUSY_WAIT } else { IDLE_WAIT };
+        let wait = if self.is_watching() {
+            BUSY_WAIT
+        } else {
+            IDLE_WAIT
+        };
         let polled = self.consumer.poll(wait, MOST, &mut self.dispatch);
         self.dispatch.flush();
         match polled {
@@ -172,7 +176,10 @@ impl Engine {
         self.answer_assign();
         self.answer_revoke(now);
         self.balance();
-        if self.stored_at.is_none_or(|at| now.duration_since(at) >= STORE_INTERVAL) {
+        if self
+            .stored_at
+            .is_none_or(|at| now.duration_since(at) >= STORE_INTERVAL)
+        {
             self.stored_at = Some(now);
             self.store();
         }
@@ -241,9 +248,10 @@ impl Engine {
         }
         let sought = match resume_at {
             Some(offset) => self.consumer.seek(&at, offset),
-            None => self.consumer.watermarks(&at, COMMITTED_TIMEOUT).and_then(|(oldest, _)| {
-                self.consumer.seek(&at, oldest)
-            }),
+            None => self
+                .consumer
+                .watermarks(&at, COMMITTED_TIMEOUT)
+                .and_then(|(oldest, _)| self.consumer.seek(&at, oldest)),
         };
         if let Err(error) = sought {
             self.client_error(error);
@@ -253,7 +261,11 @@ impl Engine {
     fn start_partition(&mut self, at: &TopicPartition, lanes: usize) -> Option<Assigned> {
         let handler = Arc::clone(self.routes.of_topic(&at.topic)?);
         self.epoch += 1;
-        let after = self.retired.iter().rev().find(|old| old.at == *at && !old.is_over());
+        let after = self
+            .retired
+            .iter()
+            .rev()
+            .find(|old| old.at == *at && !old.is_over());
         Some(Assigned::start(
             at.clone(),
             Epoch(self.epoch),
@@ -330,7 +342,10 @@ impl Engine {
         let known = self.supersede_revoke();
         let assigning = self.assigning.get_or_insert_default();
         for partition in partitions {
-            let offset = known.iter().find(|(at, _)| *at == partition).map(|(_, offset)| *offset);
+            let offset = known
+                .iter()
+                .find(|(at, _)| *at == partition)
+                .map(|(_, offset)| *offset);
             assigning.push((partition, offset));
         }
     }
@@ -379,15 +394,26 @@ impl Engine {
                 return;
             }
         };
-        let answer: Vec<_> = positions.iter().map(|p| (p.at.clone(), p.position)).collect();
+        let answer: Vec<_> = positions
+            .iter()
+            .map(|p| (p.at.clone(), p.position))
+            .collect();
         if let Err(error) = self.consumer.assign(&answer) {
             self.client_error(error);
             return;
         }
         self.monitor.set_error(None);
-        let lanes = lanes_for(self.dispatch.partitions.len() + positions.len(), self.config.cores);
+        let lanes = lanes_for(
+            self.dispatch.partitions.len() + positions.len(),
+            self.config.cores,
+        );
         let (mut started, mut commit, mut pause) = (Vec::new(), Vec::new(), Vec::new());
-        for Resolved { at, position, is_new } in positions {
+        for Resolved {
+            at,
+            position,
+            is_new,
+        } in positions
+        {
             if let Some(old) = self.dispatch.remove(&at) {
                 old.state.fence();
                 old.wake();
@@ -429,7 +455,10 @@ impl Engine {
         self.monitor.set_state(GroupState::Running);
     }
 
-    fn positions(&mut self, assigning: &[(TopicPartition, Option<Offset>)]) -> Result<Vec<Resolved>, ClientError> {
+    fn positions(
+        &mut self,
+        assigning: &[(TopicPartition, Option<Offset>)],
+    ) -> Result<Vec<Resolved>, ClientError> {
         let unknown: Vec<_> = assigning
             .iter()
             .filter(|(_, known)| known.is_none())
@@ -447,7 +476,10 @@ impl Engine {
                 Some(offset) => Some(*offset),
                 None => committed.next().flatten(),
             };
-            let start = self.routes.of_topic(&at.topic).map_or_else(Default::default, |h| h.start);
+            let start = self
+                .routes
+                .of_topic(&at.topic)
+                .map_or_else(Default::default, |h| h.start);
             let (position, is_new) = match start_at(committed, start) {
                 StartAt::Position(position) => (position, known.is_some()),
                 StartAt::NeedsEnd => {
@@ -493,11 +525,20 @@ impl Engine {
         };
         let waited = now.duration_since(revoking.since);
         let of_revoke = |p: &&Assigned| revoking.partitions.contains(&p.state.at);
-        let is_over = self.dispatch.partitions.iter().filter(of_revoke).all(|p| p.state.is_over());
+        let is_over = self
+            .dispatch
+            .partitions
+            .iter()
+            .filter(of_revoke)
+            .all(|p| p.state.is_over());
         if !is_over && waited < self.config.drain_timeout {
             // Near the end, calls are told to hurry.
             if !revoking.is_cancelled && waited + CANCEL_WAIT >= self.config.drain_timeout {
-                self.dispatch.partitions.iter().filter(of_revoke).for_each(|p| p.state.cancel.cancel());
+                self.dispatch
+                    .partitions
+                    .iter()
+                    .filter(of_revoke)
+                    .for_each(|p| p.state.cancel.cancel());
                 revoking.is_cancelled = true;
             }
             self.revoking = Some(revoking);
@@ -507,10 +548,19 @@ impl Engine {
         let mut store = Vec::new();
         for at in &revoking.partitions {
             if let Some(partition) = self.dispatch.remove(at) {
-                dropped += if partition.state.is_over() { 0 } else { partition.running_calls() };
+                dropped += if partition.state.is_over() {
+                    0
+                } else {
+                    partition.running_calls()
+                };
                 partition.state.fence();
                 partition.wake();
-                store.extend(partition.state.to_store().map(|offset| (at.clone(), offset)));
+                store.extend(
+                    partition
+                        .state
+                        .to_store()
+                        .map(|offset| (at.clone(), offset)),
+                );
                 self.retired.push(partition.state);
             }
         }
@@ -620,7 +670,12 @@ impl Engine {
             since: now,
             is_cancelled: false,
         });
-        let partitions: Vec<_> = self.dispatch.partitions.iter().map(|p| p.state.at.clone()).collect();
+        let partitions: Vec<_> = self
+            .dispatch
+            .partitions
+            .iter()
+            .map(|p| p.state.at.clone())
+            .collect();
         for partition in &self.dispatch.partitions {
             partition.state.drain();
             partition.wake();
@@ -658,7 +713,12 @@ impl Engine {
         if let Some(revoking) = self.revoking.take() {
             self.report(|consumer| consumer.unassign(&revoking.partitions));
         }
-        let unfinished = self.dispatch.partitions.iter().map(|p| p.state.in_flight()).sum();
+        let unfinished = self
+            .dispatch
+            .partitions
+            .iter()
+            .map(|p| p.state.in_flight())
+            .sum();
         self.dispatch.partitions.clear();
         self.publish();
         self.group.observers.emit(&Event::Stopped {

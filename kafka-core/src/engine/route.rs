@@ -66,7 +66,10 @@ impl FirstError {
     }
 
     pub(crate) fn is_set(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
     }
 }
 
@@ -88,7 +91,10 @@ impl Routes {
 
     pub(crate) fn of_topic(&self, topic: &str) -> Option<&Arc<ActiveHandler>> {
         self.topics.get(topic).or_else(|| {
-            let found = self.patterns.iter().find(|(pattern, _)| pattern.is_match(topic));
+            let found = self
+                .patterns
+                .iter()
+                .find(|(pattern, _)| pattern.is_match(topic));
             found.map(|(_, handler)| handler)
         })
     }
@@ -99,9 +105,14 @@ impl Routes {
 
     /// Returns what the client subscribes to: topics, and patterns, which begin with `^`.
     pub(crate) fn subscription(&self) -> Vec<String> {
-        let mut subscription: Vec<String> = self.topics.keys().map(|topic| topic.to_string()).collect();
+        let mut subscription: Vec<String> =
+            self.topics.keys().map(|topic| topic.to_string()).collect();
         subscription.sort_unstable();
-        subscription.extend(self.patterns.iter().map(|(pattern, _)| pattern.as_str().to_owned()));
+        subscription.extend(
+            self.patterns
+                .iter()
+                .map(|(pattern, _)| pattern.as_str().to_owned()),
+        );
         subscription
     }
 }

@@ -21,6 +21,7 @@ impl Spawner {
 
     /// Runs a lane. It yields by itself after a turn, so tokio's budget would only cut its turns short.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn_on(tokio::task::unconstrained(task), &self.handle);
+        self.tasks
+            .spawn_on(tokio::task::unconstrained(task), &self.handle);
     }
 }

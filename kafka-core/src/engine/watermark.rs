@@ -202,9 +202,8 @@ mod tests {
                 } else {
                     let at = usize::try_from(random(&mut state, open.len() as u64)).unwrap();
                     let len = (1 + random(&mut state, 40)).min((open.len() - at) as u64);
-                    let taken: Vec<u64> = open
-                        .drain(at..at + usize::try_from(len).unwrap())
-                        .collect();
+                    let taken: Vec<u64> =
+                        open.drain(at..at + usize::try_from(len).unwrap()).collect();
                     for sequence in taken {
                         offsets.ack(sequence..sequence + 1);
                         naive.0[usize::try_from(sequence).unwrap()].1 = true;

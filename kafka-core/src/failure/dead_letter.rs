@@ -52,7 +52,10 @@ impl DeadLetters {
     ///
     /// # Cancellation
     /// Dropped before its end, the letter may or may not have been written; the source is not committed past it.
-    pub(crate) fn write(self: &Arc<Self>, letter: DeadLetter) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    pub(crate) fn write(
+        self: &Arc<Self>,
+        letter: DeadLetter,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let this = Arc::clone(self);
         Box::pin(async move {
             let mut optional = this.error_text;

@@ -111,10 +111,12 @@ impl KafkaConsumer {
         let config = &self.0.config;
         let factory = factory(config);
         let cluster = connect::cluster(config, &factory).await?;
-        let producer = factory.producer(None).map_err(|source| ConnectError::Refused {
-            brokers: config.bootstrap_list(),
-            source,
-        })?;
+        let producer = factory
+            .producer(None)
+            .map_err(|source| ConnectError::Refused {
+                brokers: config.addresses().iter().map(str::to_owned).collect(),
+                source,
+            })?;
         let producer = KafkaProducer::new(producer, config.clone());
         let mut classifiers = Classifiers::default();
         registered_classifiers().for_each(|classifier| classifiers.add(classifier));
@@ -245,7 +247,9 @@ impl KafkaConsumer {
     /// True while it consumes.
     pub fn is_running(&self) -> bool {
         let now = self.now();
-        now.running.as_ref().is_some_and(|group| group.state() < GroupState::Stopping)
+        now.running
+            .as_ref()
+            .is_some_and(|group| group.state() < GroupState::Stopping)
     }
 
     /// Starts to consume all topics that have a handler; returns once the group has assigned partitions.
@@ -260,15 +264,24 @@ impl KafkaConsumer {
             return Ok(());
         }
         let handlers: Vec<Handler> = self.now().handlers.values().cloned().collect();
-        let found = self.plan(&handlers).map_err(|problems| StartError { problems })?;
+        let found = self
+            .plan(&handlers)
+            .map_err(|problems| StartError { problems })?;
         let shared = self.connect_locked(&mut life).await?;
-        let missing = self.0.config.missing_topics_value();
+        let missing = self.0.config.missing_topics;
         let problems = checks::topics(&shared.cluster, &found.groups, missing).await;
         if !problems.is_empty() {
             return Err(StartError { problems }.into());
         }
-        self.0.observers.emit(&Event::Starting { table: &found.table });
-        let routes = found.groups.into_iter().next().map(|group| group.routes).unwrap_or_default();
+        self.0.observers.emit(&Event::Starting {
+            table: &found.table,
+        });
+        let routes = found
+            .groups
+            .into_iter()
+            .next()
+            .map(|group| group.routes)
+            .unwrap_or_default();
         let (group, mut end) = GroupHandle::start(shared, &self.0.group_id, routes)?;
         self.now().running = Some(group.clone());
         tokio::select! {
@@ -303,12 +316,21 @@ impl KafkaConsumer {
         handler: impl HandlerFn<Args>,
     ) -> impl Future<Output = Result<(), RunError>> + Send {
         let options = self.now().subscribed.clone().unwrap_or_default();
-        let start = if options.from_beginning { Start::Earliest } else { Start::Latest };
+        let start = if options.from_beginning {
+            Start::Earliest
+        } else {
+            Start::Latest
+        };
         let registered = match options.topics.split_first() {
-            None => Err(StartError { problems: vec![Problem::NoHandlers] }),
+            None => Err(StartError {
+                problems: vec![Problem::NoHandlers],
+            }),
             Some((first, rest)) => {
                 let handler = Handler::new(first.clone(), handler).start(start);
-                self.register(rest.iter().fold(handler, |handler, topic| handler.topic(topic.clone())))
+                self.register(
+                    rest.iter()
+                        .fold(handler, |handler, topic| handler.topic(topic.clone())),
+                )
             }
         };
         let this = self.clone();

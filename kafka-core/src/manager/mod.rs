@@ -62,7 +62,9 @@ pub enum ManagerError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// There is a client of this name already.
-    #[error("there is a {kind} named \"{name}\" already: ask for it by name, or give this one another")]
+    #[error(
+        "there is a {kind} named \"{name}\" already: ask for it by name, or give this one another"
+    )]
     NameTaken {
         /// `consumer` or `producer`.
         kind: &'static str,
@@ -113,7 +115,10 @@ impl KafkaManager {
         let name = name.into();
         let mut clients = self.clients();
         if clients.consumers.contains_key(&name) {
-            return Err(ManagerError::NameTaken { kind: "consumer", name });
+            return Err(ManagerError::NameTaken {
+                kind: "consumer",
+                name,
+            });
         }
         clients.consumers.insert(name, consumer.clone());
         Ok(consumer)
@@ -135,7 +140,10 @@ impl KafkaManager {
         let name = name.into();
         let mut clients = self.clients();
         if clients.producers.contains_key(&name) {
-            return Err(ManagerError::NameTaken { kind: "producer", name });
+            return Err(ManagerError::NameTaken {
+                kind: "producer",
+                name,
+            });
         }
         clients.producers.insert(name, producer.clone());
         Ok(producer)
@@ -160,8 +168,10 @@ impl KafkaManager {
         let clients = std::mem::take(&mut *self.clients());
         let mut first_error = None;
         // Consumers first: their handlers may still be sending.
-        for result in
-            futures_util::future::join_all(clients.consumers.values().map(KafkaConsumer::disconnect)).await
+        for result in futures_util::future::join_all(
+            clients.consumers.values().map(KafkaConsumer::disconnect),
+        )
+        .await
         {
             if let Err(error) = result {
                 first_error.get_or_insert(error);

@@ -1,6 +1,5 @@
 //! Events as structured `tracing` events. info = life cycle, warn = retried or degraded, error = a person must act.
 
-use std::error::Error;
 use std::fmt;
 
 use ::tracing::{Level, debug, enabled, error, info, warn};
@@ -70,30 +69,74 @@ impl Observer for TracingObserver {
 
     fn observe(&self, event: &Event<'_>) {
         match event {
-            Event::Handled { record, handler, attempt, duration } => {
+            Event::Handled {
+                record,
+                handler,
+                attempt,
+                duration,
+            } => {
                 let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-                of_record!(debug, record, *handler, attempt, duration_us = micros, "handled");
+                of_record!(
+                    debug,
+                    record,
+                    *handler,
+                    attempt,
+                    duration_us = micros,
+                    "handled"
+                );
             }
-            Event::Retrying { record, handler, attempt, failure, after } => of_record!(
+            Event::Retrying {
+                record,
+                handler,
+                attempt,
+                failure,
+                after,
+            } => of_record!(
                 warn, record, *handler, attempt, class = %failure.kind(), after_ms = millis(*after),
                 error = %Text(failure), "attempt failed, trying again"
             ),
-            Event::DeadLettered { record, handler, topic, attempts, failure } => of_record!(
+            Event::DeadLettered {
+                record,
+                handler,
+                topic,
+                attempts,
+                failure,
+            } => of_record!(
                 warn, record, *handler, attempts, class = %failure.kind(), dead_letter_topic = topic,
                 error = %Text(failure), "given up, written to the dead letter topic"
             ),
-            Event::DeadLetterDelayed { record, topic, error, after } => of_record!(
+            Event::DeadLetterDelayed {
+                record,
+                topic,
+                error,
+                after,
+            } => of_record!(
                 error, record, "", dead_letter_topic = topic, error = %error, after_ms = millis(*after),
                 "dead letter not written, trying again; the source is not committed past it"
             ),
-            Event::Skipped { record, handler, reason, failure } => match failure {
+            Event::Skipped {
+                record,
+                handler,
+                reason,
+                failure,
+            } => match failure {
                 Some(failure) => of_record!(
                     warn, record, *handler, class = %failure.kind(), error = %Text(failure),
                     "given up, skipped by policy"
                 ),
-                None => of_record!(debug, record, *handler, reason = reason.unwrap_or(""), "skipped"),
+                None => of_record!(
+                    debug,
+                    record,
+                    *handler,
+                    reason = reason.unwrap_or(""),
+                    "skipped"
+                ),
             },
-            Event::Stopping { record, handler, failure } => of_record!(
+            Event::Stopping {
+                record,
+                handler,
+                failure,
+            } => of_record!(
                 error, record, *handler, class = %failure.kind(), error = %Text(failure),
                 "given up, the runtime stops by policy; nothing past this record is committed"
             ),
@@ -106,33 +149,71 @@ impl Observer for TracingObserver {
 fn of_group(event: &Event<'_>) {
     match event {
         Event::Starting { table } => info!("starting\n{table}"),
-        Event::Assigned { group_id, partitions } => {
+        Event::Assigned {
+            group_id,
+            partitions,
+        } => {
             for (at, offset) in *partitions {
                 let offset = offset.map(|offset| offset.0);
-                info!(group_id, topic = &*at.topic, partition = at.partition, offset, "assigned");
+                info!(
+                    group_id,
+                    topic = &*at.topic,
+                    partition = at.partition,
+                    offset,
+                    "assigned"
+                );
             }
         }
-        Event::Revoked { group_id, partitions, drained_in, dropped } => info!(
+        Event::Revoked {
+            group_id,
+            partitions,
+            drained_in,
+            dropped,
+        } => info!(
             group_id, partitions = %List(partitions), drained_in_ms = millis(*drained_in), dropped, "revoked"
         ),
-        Event::Lost { group_id, partitions } => warn!(
+        Event::Lost {
+            group_id,
+            partitions,
+        } => warn!(
             group_id, partitions = %List(partitions),
             "lost: what is not committed is handled again by another member"
         ),
-        Event::Paused { partition, in_flight, bytes } => debug!(
-            topic = &*partition.topic, partition = partition.partition, in_flight, bytes, "paused: enough waits"
+        Event::Paused {
+            partition,
+            in_flight,
+            bytes,
+        } => debug!(
+            topic = &*partition.topic,
+            partition = partition.partition,
+            in_flight,
+            bytes,
+            "paused: enough waits"
         ),
         Event::Resumed { partition } => debug!(
-            topic = &*partition.topic, partition = partition.partition, "resumed"
+            topic = &*partition.topic,
+            partition = partition.partition,
+            "resumed"
         ),
-        Event::ClientError { group_id, error } => warn!(group_id, error = %error, "the client reports"),
-        Event::HeadersUnreadable { partition, offset, count } => warn!(
-            topic = &*partition.topic, partition = partition.partition, offset = offset.0, count,
+        Event::ClientError { group_id, error } => {
+            warn!(group_id, error = %error, "the client reports")
+        }
+        Event::HeadersUnreadable {
+            partition,
+            offset,
+            count,
+        } => warn!(
+            topic = &*partition.topic,
+            partition = partition.partition,
+            offset = offset.0,
+            count,
             "headers with names that are not UTF-8 are missing"
         ),
-        Event::Stopped { group_id, took, unfinished } => info!(
-            group_id, took_ms = millis(*took), unfinished, "stopped"
-        ),
+        Event::Stopped {
+            group_id,
+            took,
+            unfinished,
+        } => info!(group_id, took_ms = millis(*took), unfinished, "stopped"),
         // Told by `observe`.
         _ => {}
     }

@@ -77,9 +77,16 @@ impl<'a> Checks<'a> {
         match (found, self.missing) {
             (Ok(partitions), _) => Some(partitions),
             (Err(ClientError::UnknownTopic(_)), MissingTopics::Wait) => None,
-            (Err(ClientError::UnknownTopic(_)), MissingTopics::Create { partitions, replication }) => {
+            (
+                Err(ClientError::UnknownTopic(_)),
+                MissingTopics::Create {
+                    partitions,
+                    replication,
+                },
+            ) => {
                 let partitions = usize::try_from(partitions).unwrap_or(1);
-                let created = cluster.create_topic(topic, partitions, replication, QUESTION);
+                let created =
+                    cluster.create_topic(topic, partitions, Some(i32::from(replication)), QUESTION);
                 match created {
                     Ok(()) => {
                         self.known.insert(Arc::clone(topic), Ok(partitions));
@@ -116,7 +123,13 @@ impl<'a> Checks<'a> {
     }
 
     /// Makes sure that a dead letter topic is there, with as many partitions as its source.
-    fn dead_letter(&mut self, group: &GroupPlan, topic: &str, handler: &ActiveHandler, partitions: Option<usize>) {
+    fn dead_letter(
+        &mut self,
+        group: &GroupPlan,
+        topic: &str,
+        handler: &ActiveHandler,
+        partitions: Option<usize>,
+    ) {
         let (FailurePolicy::DeadLetter, Some(partitions)) = (handler.on_failure, partitions) else {
             return;
         };
@@ -136,10 +149,16 @@ impl<'a> Checks<'a> {
 }
 
 /// Creates a topic unless it is there.
-pub(crate) fn ensure_topic(cluster: &dyn Cluster, topic: &str, partitions: usize) -> Result<(), ClientError> {
+pub(crate) fn ensure_topic(
+    cluster: &dyn Cluster,
+    topic: &str,
+    partitions: usize,
+) -> Result<(), ClientError> {
     match cluster.partitions(topic, QUESTION) {
         Ok(_) => Ok(()),
-        Err(ClientError::UnknownTopic(_)) => cluster.create_topic(topic, partitions, None, QUESTION),
+        Err(ClientError::UnknownTopic(_)) => {
+            cluster.create_topic(topic, partitions, None, QUESTION)
+        }
         Err(error) => Err(error),
     }
 }

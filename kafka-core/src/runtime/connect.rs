@@ -17,7 +17,7 @@ pub(crate) async fn cluster(
     factory: &Arc<dyn ClientFactory>,
 ) -> Result<Arc<dyn Cluster>, ConnectError> {
     let factory = Arc::clone(factory);
-    let timeout = config.request_timeout();
+    let timeout = config.request_timeout;
     retrying(config, move || {
         let cluster = factory.cluster()?;
         cluster.check(timeout)?;
@@ -31,8 +31,8 @@ pub(crate) async fn retrying<T: Send + 'static>(
     config: &Config,
     attempt: impl Fn() -> Result<T, ClientError> + Clone + Send + 'static,
 ) -> Result<T, ConnectError> {
-    let retry: ConnectRetry = config.connect_retry();
-    let brokers = || config.bootstrap_list();
+    let retry: ConnectRetry = config.connect_retry;
+    let brokers = || config.addresses().iter().map(str::to_owned).collect();
     let mut attempts = 0;
     loop {
         attempts += 1;
@@ -41,10 +41,17 @@ pub(crate) async fn retrying<T: Send + 'static>(
             Err(source) => source,
         };
         if source.is_permanent() {
-            return Err(ConnectError::Refused { brokers: brokers(), source });
+            return Err(ConnectError::Refused {
+                brokers: brokers(),
+                source,
+            });
         }
         let Some(delay) = retry.delay(attempts) else {
-            return Err(ConnectError::GaveUp { brokers: brokers(), attempts, source });
+            return Err(ConnectError::GaveUp {
+                brokers: brokers(),
+                attempts,
+                source,
+            });
         };
         tracing::warn!(
             attempt = attempts,

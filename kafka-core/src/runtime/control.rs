@@ -66,7 +66,11 @@ impl Control {
 
     /// Returns what each group is doing; empty before the start.
     pub fn status(&self) -> Vec<GroupStatus> {
-        self.groups().handles.iter().map(GroupHandle::status).collect()
+        self.groups()
+            .handles
+            .iter()
+            .map(GroupHandle::status)
+            .collect()
     }
 
     /// Asks the cluster how far each assigned partition is behind: records written and not committed.
@@ -116,6 +120,8 @@ impl Control {
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control").field("groups", &self.status()).finish()
+        f.debug_struct("Control")
+            .field("groups", &self.status())
+            .finish()
     }
 }

@@ -42,7 +42,11 @@ pub(crate) type Ended = oneshot::Receiver<Result<(), RunError>>;
 
 impl GroupHandle {
     /// Starts a group's engine; it joins from its own thread.
-    pub(crate) fn start(shared: &Shared, group_id: &Arc<str>, routes: Routes) -> Result<(Self, Ended), RunError> {
+    pub(crate) fn start(
+        shared: &Shared,
+        group_id: &Arc<str>,
+        routes: Routes,
+    ) -> Result<(Self, Ended), RunError> {
         let client = |source| RunError::Client {
             group_id: group_id.to_string(),
             source,
@@ -55,11 +59,11 @@ impl GroupHandle {
             consumer,
             config: EngineConfig {
                 budget: Budget {
-                    records: shared.config.max_in_flight().0,
-                    bytes: shared.config.max_in_flight().1,
+                    records: shared.config.max_in_flight_records,
+                    bytes: shared.config.max_in_flight_bytes,
                 },
-                drain_timeout: shared.config.drain_timeout_value(),
-                shutdown_grace: shared.config.shutdown_grace_value(),
+                drain_timeout: shared.config.drain_timeout,
+                shutdown_grace: shared.config.shutdown_grace,
                 cores: std::thread::available_parallelism().map_or(1, usize::from),
             },
             group: GroupServices {
@@ -69,7 +73,7 @@ impl GroupHandle {
                     producer: Arc::clone(&producer),
                     cluster: Arc::clone(&shared.cluster),
                     observers: observers.clone(),
-                    error_text: shared.config.dead_letter_error_text_value(),
+                    error_text: shared.config.dead_letter_error_text,
                 }),
                 observers,
                 failed: Arc::new(FirstError::default()),

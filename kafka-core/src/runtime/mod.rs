@@ -86,7 +86,8 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
         if !self.states.insert(value) {
-            self.problems.push(Problem::StateTwice(std::any::type_name::<T>()));
+            self.problems
+                .push(Problem::StateTwice(std::any::type_name::<T>()));
         }
         self
     }
@@ -139,14 +140,16 @@ impl RuntimeBuilder {
                 Config::new()
             }
         };
-        if problems.is_empty() && let Err(error) = config.validate() {
+        if problems.is_empty()
+            && let Err(error) = config.validate()
+        {
             problems.push(Problem::Config(error.to_string()));
         }
         let mut handlers = self.handlers.unwrap_or_else(registered);
         handlers.extend(self.more_handlers);
         let planned = plan(&Given {
             handlers: &handlers,
-            group_id: config.group_id_value(),
+            group_id: config.group_id.as_deref(),
             states: &self.states,
             lookup: &|name| std::env::var(name).ok(),
         });
@@ -177,7 +180,9 @@ impl RuntimeBuilder {
 
 impl fmt::Debug for RuntimeBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RuntimeBuilder").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("RuntimeBuilder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -260,7 +265,8 @@ impl Runtime {
     ) -> Result<FuturesUnordered<impl Future<Output = Result<(), RunError>>>, RunError> {
         let factory = factory(&self.config);
         let cluster = connect::cluster(&self.config, &factory).await?;
-        let problems = checks::topics(&cluster, &self.plan.groups, self.config.missing_topics_value()).await;
+        let problems =
+            checks::topics(&cluster, &self.plan.groups, self.config.missing_topics).await;
         if !problems.is_empty() {
             return Err(StartError { problems }.into());
         }
@@ -283,7 +289,10 @@ impl Runtime {
             observers: self.observers,
         };
         let running = FuturesUnordered::new();
-        for GroupPlan { group_id, routes, .. } in self.plan.groups {
+        for GroupPlan {
+            group_id, routes, ..
+        } in self.plan.groups
+        {
             match GroupHandle::start(&shared, &group_id, routes) {
                 Ok((group, end)) => {
                     self.control.add(&group);
@@ -302,7 +311,9 @@ impl Runtime {
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -310,7 +321,10 @@ impl fmt::Debug for Runtime {
 fn show(plan: &Plan, observers: &Observers) {
     observers.emit(&Event::Starting { table: &plan.table });
     if tracing::level_filters::LevelFilter::current() == tracing::level_filters::LevelFilter::OFF {
-        #[expect(clippy::print_stderr, reason = "without a subscriber, nobody else says what is started")]
+        #[expect(
+            clippy::print_stderr,
+            reason = "without a subscriber, nobody else says what is started"
+        )]
         {
             eprintln!("{}", plan.table);
         }

@@ -10,10 +10,13 @@ pub async fn shutdown_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut term), Ok(mut int)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            tracing::error!("no signal handler could be installed: the runtime stops only by control().shutdown()");
+        let (Ok(mut term), Ok(mut int)) = (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) else {
+            tracing::error!(
+                "no signal handler could be installed: the runtime stops only by control().shutdown()"
+            );
             return std::future::pending().await;
         };
         tokio::select! {

@@ -91,7 +91,11 @@ impl Cluster for KafkaCluster {
             .client
             .fetch_metadata(None, timeout)
             .map_err(|error| client_error(&error, None))?;
-        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+        Ok(metadata
+            .topics()
+            .iter()
+            .map(|topic| topic.name().to_owned())
+            .collect())
     }
 
     fn partitions(&self, topic: &str, timeout: Duration) -> Result<usize, ClientError> {
@@ -108,7 +112,11 @@ impl Cluster for KafkaCluster {
         }
     }
 
-    fn ends(&self, of: &TopicPartition, timeout: Duration) -> Result<(Offset, Offset), ClientError> {
+    fn ends(
+        &self,
+        of: &TopicPartition,
+        timeout: Duration,
+    ) -> Result<(Offset, Offset), ClientError> {
         self.client
             .fetch_watermarks(&of.topic, of.partition, timeout)
             .map(|(oldest, end)| (Offset(oldest), Offset(end)))
@@ -132,7 +140,8 @@ impl Cluster for KafkaCluster {
         let options = AdminOptions::new()
             .operation_timeout(Some(timeout))
             .request_timeout(Some(timeout));
-        let created = futures_util::future::FutureExt::boxed(admin.create_topics([&topic], &options));
+        let created =
+            futures_util::future::FutureExt::boxed(admin.create_topics([&topic], &options));
         let results = block_on(created).map_err(|error: KafkaError| client_error(&error, None))?;
         for result in results {
             if let Err((name, code)) = result

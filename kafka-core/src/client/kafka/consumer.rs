@@ -16,9 +16,9 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message a
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Timestamp as KafkaTimestamp, TopicPartitionList};
 
+use super::client_config;
 use super::context::{Reports, log};
 use super::errors::{client_error, from_code};
-use super::client_config;
 use crate::client::{Consumer, Polled, Position, RecordSink};
 use crate::error::ClientError;
 use crate::record::{HeaderSource, NoHeaders, Offset, RawRecord, Timestamp, TopicPartition};
@@ -44,7 +44,9 @@ pub(crate) struct MemberContext {
 impl MemberContext {
     fn rebalances(&self) -> std::sync::MutexGuard<'_, VecDeque<Rebalance>> {
         // Held for a push or a pop, which do not panic.
-        self.rebalances.lock().unwrap_or_else(PoisonError::into_inner)
+        self.rebalances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,9 +70,10 @@ impl ConsumerContext for MemberContext {
         if self.is_closing.load(Ordering::Acquire) {
             // There is nothing left to do about an error here.
             let _ = match (kind, consumer.rebalance_protocol()) {
-                (RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS, RebalanceProtocol::Cooperative) => {
-                    consumer.incremental_assign(partitions)
-                }
+                (
+                    RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS,
+                    RebalanceProtocol::Cooperative,
+                ) => consumer.incremental_assign(partitions),
                 (_, RebalanceProtocol::Cooperative) => consumer.incremental_unassign(partitions),
                 _ => consumer.unassign(),
             };
@@ -182,7 +185,8 @@ impl Consumer for KafkaConsumer {
                     let unreadable = lend(&message, sink);
                     if unreadable > 0 {
                         let at = TopicPartition::new(message.topic(), message.partition());
-                        self.unreadable_headers.push((at, Offset(message.offset()), unreadable));
+                        self.unreadable_headers
+                            .push((at, Offset(message.offset()), unreadable));
                     }
                     wait = Duration::ZERO;
                 }
@@ -192,7 +196,11 @@ impl Consumer for KafkaConsumer {
                         return event;
                     }
                     // Something of librdkafka's own ended the wait early.
-                    wait = if taken == 0 { until.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+                    wait = if taken == 0 {
+                        until.saturating_duration_since(Instant::now())
+                    } else {
+                        Duration::ZERO
+                    };
                     if wait.is_zero() {
                         return Polled::Records;
                     }
@@ -217,7 +225,9 @@ impl Consumer for KafkaConsumer {
                 let Some(element) = committed.find_partition(&at.topic, at.partition) else {
                     return Ok(None);
                 };
-                element.error().map_err(|error| client_error(&error, None))?;
+                element
+                    .error()
+                    .map_err(|error| client_error(&error, None))?;
                 Ok(match element.offset() {
                     rdkafka::Offset::Offset(offset) => Some(Offset(offset)),
                     _ => None,
@@ -226,7 +236,11 @@ impl Consumer for KafkaConsumer {
             .collect()
     }
 
-    fn watermarks(&mut self, of: &TopicPartition, timeout: Duration) -> Result<(Offset, Offset), ClientError> {
+    fn watermarks(
+        &mut self,
+        of: &TopicPartition,
+        timeout: Duration,
+    ) -> Result<(Offset, Offset), ClientError> {
         self.consumer
             .fetch_watermarks(&of.topic, of.partition, timeout)
             .map(|(oldest, end)| (Offset(oldest), Offset(end)))
@@ -262,7 +276,10 @@ impl Consumer for KafkaConsumer {
 
     fn seek(&mut self, to: &TopicPartition, offset: Offset) -> Result<(), ClientError> {
         let offset = rdkafka::Offset::Offset(offset.0);
-        ours(self.consumer.seek(&to.topic, to.partition, offset, SEEK_TIMEOUT))
+        ours(
+            self.consumer
+                .seek(&to.topic, to.partition, offset, SEEK_TIMEOUT),
+        )
     }
 
     fn store(&mut self, offsets: &[(TopicPartition, Offset)]) -> Result<(), ClientError> {
@@ -271,12 +288,17 @@ impl Consumer for KafkaConsumer {
         }
         // Dropped at the end of the call: a list that was stored and is still alive makes the client's drop hang.
         let list = Self::list_with(
-            offsets.iter().map(|(at, offset)| (at, rdkafka::Offset::Offset(offset.0))),
+            offsets
+                .iter()
+                .map(|(at, offset)| (at, rdkafka::Offset::Offset(offset.0))),
         )?;
         match self.consumer.store_offsets(&list) {
             // Not assigned any more: whoever owns it now starts from the last commit.
             Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => {
-                Err(from_code(RDKafkaErrorCode::AssignmentLost, Some("stored an offset of a partition that is not assigned")))
+                Err(from_code(
+                    RDKafkaErrorCode::AssignmentLost,
+                    Some("stored an offset of a partition that is not assigned"),
+                ))
             }
             other => ours(other),
         }
@@ -295,7 +317,10 @@ impl Consumer for KafkaConsumer {
     }
 
     fn close(self: Box<Self>) {
-        self.consumer.context().is_closing.store(true, Ordering::Release);
+        self.consumer
+            .context()
+            .is_closing
+            .store(true, Ordering::Release);
         drop(self);
     }
 }

@@ -1,6 +1,6 @@
 //! What librdkafka tells a client besides records: errors with their reasons, and its log.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -38,9 +38,10 @@ impl Reports {
 }
 
 /// The context of a client that is not a member of a group.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct PlainContext {
-    pub(super) reports: Reports,
+    /// Shared with whoever made the client: rdkafka's producer wraps the context and does not give it back.
+    pub(super) reports: Arc<Reports>,
 }
 
 impl ClientContext for PlainContext {

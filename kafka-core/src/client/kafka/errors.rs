@@ -97,7 +97,10 @@ mod tests {
 
         let text = client_error(&error, None).to_string();
 
-        assert!(!text.contains("hunter2") && text.contains("sasl.mechanisms"), "{text}");
+        assert!(
+            !text.contains("hunter2") && text.contains("sasl.mechanisms"),
+            "{text}"
+        );
     }
 
     #[test]

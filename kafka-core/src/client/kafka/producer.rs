@@ -10,7 +10,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 
 use super::client_config;
 use super::cluster::answers;
-use super::context::PlainContext;
+use super::context::{PlainContext, Reports};
 use super::errors::client_error;
 use crate::error::ClientError;
 use crate::producer::{Delivery, MessagePayload, ProduceError, ProducedRecord, ProducerClient};
@@ -19,14 +19,17 @@ use crate::record::{Offset, Timestamp};
 /// See the module.
 pub(crate) struct KafkaProducerClient {
     producer: FutureProducer<PlainContext>,
+    reports: Arc<Reports>,
 }
 
 impl KafkaProducerClient {
     pub(crate) fn new(properties: &BTreeMap<String, String>) -> Result<Self, ClientError> {
+        let context = PlainContext::default();
+        let reports = Arc::clone(&context.reports);
         let producer = client_config(properties)
-            .create_with_context(PlainContext::default())
+            .create_with_context(context)
             .map_err(|error| client_error(&error, None))?;
-        Ok(Self { producer })
+        Ok(Self { producer, reports })
     }
 }
 
@@ -39,20 +42,29 @@ impl ProducerClient for KafkaProducerClient {
         record.timestamp = payload.timestamp_ms;
         if !payload.headers.is_empty() {
             let headers = OwnedHeaders::new_with_capacity(payload.headers.len());
-            record.headers = Some(payload.headers.iter().fold(headers, |headers, (key, value)| {
-                headers.insert(Header {
-                    key,
-                    value: value.as_deref(),
-                })
-            }));
+            record.headers = Some(
+                payload
+                    .headers
+                    .iter()
+                    .fold(headers, |headers, (key, value)| {
+                        headers.insert(Header {
+                            key,
+                            value: value.as_deref(),
+                        })
+                    }),
+            );
         }
         let topic: Arc<str> = topic.into();
         let failed = Failed {
             topic: Arc::clone(&topic),
             partition: payload.partition,
-            bytes: payload.key.as_ref().map_or(0, Vec::len) + payload.value.as_ref().map_or(0, Vec::len),
+            bytes: payload.key.as_ref().map_or(0, Vec::len)
+                + payload.value.as_ref().map_or(0, Vec::len),
         };
-        let queued = self.producer.send_result(record).map_err(|(error, _)| error);
+        let queued = self
+            .producer
+            .send_result(record)
+            .map_err(|(error, _)| error);
         Box::pin(async move {
             match queued {
                 Err(error) => Err(failed.because(&error)),
@@ -75,14 +87,22 @@ impl ProducerClient for KafkaProducerClient {
     }
 
     fn flush(&self, timeout: Duration) -> Result<(), ClientError> {
-        self.producer.flush(timeout).map_err(|error| client_error(&error, None))
+        self.producer
+            .flush(timeout)
+            .map_err(|error| client_error(&error, None))
     }
 
     fn check(&self, timeout: Duration) -> Result<(), ClientError> {
         let client = self.producer.client();
-        answers(timeout, |slice| client.fetch_metadata(Some(super::cluster::ANY_TOPIC), slice).map(drop), || {
-            client.context().reports.take()
-        })
+        answers(
+            timeout,
+            |slice| {
+                client
+                    .fetch_metadata(Some(super::cluster::ANY_TOPIC), slice)
+                    .map(drop)
+            },
+            || self.reports.take(),
+        )
     }
 }
 
@@ -103,9 +123,10 @@ impl Failed {
             (Some(RDKafkaErrorCode::UnknownPartition), Some(partition)) => {
                 ProduceError::UnknownPartition { topic, partition }
             }
-            (Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition), _) => {
-                ProduceError::UnknownTopic { topic }
-            }
+            (
+                Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition),
+                _,
+            ) => ProduceError::UnknownTopic { topic },
             (Some(RDKafkaErrorCode::MessageTimedOut), _) => ProduceError::TimedOut { topic },
             (Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight), _) => {
                 ProduceError::Disconnected
