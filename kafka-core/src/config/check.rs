@@ -13,7 +13,6 @@ use super::setting::named;
 
 /// What the crate was built with.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "one for each feature")]
 pub(super) struct Build {
     pub(super) ssl: bool,
     pub(super) gssapi: bool,

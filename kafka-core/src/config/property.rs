@@ -25,6 +25,10 @@ pub(super) struct Changed {
     pub(super) property: &'static str,
     pub(super) value: &'static str,
     pub(super) side: Side,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for docs/CONFIGURATION.md, which a test compares")
+    )]
     pub(super) why: &'static str,
 }
 
@@ -396,6 +400,7 @@ impl Config {
     }
 
     /// Returns the properties of an admin client.
+    #[cfg_attr(not(test), expect(dead_code, reason = "used where topics are created"))]
     pub(crate) fn admin_properties(&self) -> BTreeMap<String, String> {
         self.properties_for(Side::All)
     }
