@@ -245,11 +245,13 @@ impl Default for ConnectRetry {
 }
 
 impl ConnectRetry {
-    /// The longest wait between two attempts.
-    pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
     /// Returns the wait before a retry (from 1), or `None` if it is one too many.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "used where the runtime connects")
+    )]
     pub(crate) fn delay(&self, retry: u32) -> Option<Duration> {
+        const LONGEST_WAIT: Duration = Duration::from_secs(30);
         if retry > self.retries {
             return None;
         }
@@ -257,7 +259,7 @@ impl ConnectRetry {
         Some(
             self.initial_retry_time
                 .saturating_mul(factor)
-                .min(Self::LONGEST_WAIT),
+                .min(LONGEST_WAIT),
         )
     }
 }

@@ -9,15 +9,15 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/CONFIGURATION.m
 #[test]
 fn the_page_lists_the_settings_of_the_code() {
     let rows = SETTINGS.iter().map(|setting| {
-        let form = setting.form;
         [
             format!("`{}`", setting.variable),
             format!("`{}`", setting.method),
-            form.to_owned(),
+            setting.form.to_owned(),
             setting.default.to_owned(),
-            match setting.is_secret {
-                true => format!("{} A secret.", setting.meaning),
-                false => setting.meaning.to_owned(),
+            if setting.is_secret {
+                format!("{} A secret.", setting.meaning)
+            } else {
+                setting.meaning.to_owned()
             },
         ]
     });
@@ -31,11 +31,20 @@ fn the_page_lists_the_settings_of_the_code() {
 
 #[test]
 fn the_page_lists_the_refused_properties_of_the_code() {
-    let rows = OWNED
-        .iter()
-        .map(|(property, owner)| [format!("`{property}`"), owner.reason()]);
+    let mut rows: Vec<[String; 2]> = Vec::new();
+    for (property, owner) in OWNED {
+        let reason = owner.reason();
+        match rows.last_mut() {
+            Some([names, last]) if *last == reason => *names = format!("{names}, `{property}`"),
+            _ => rows.push([format!("`{property}`"), reason]),
+        }
+    }
 
-    check("refused", ["property", "what to do, or why not"], rows);
+    check(
+        "refused",
+        ["property", "what to do, or why not"],
+        rows.into_iter(),
+    );
 }
 
 #[test]

@@ -80,7 +80,6 @@ impl Default for ClientOptions {
 
 impl ClientOptions {
     /// Returns the configuration that says the same.
-    #[must_use]
     pub fn to_config(&self) -> Config {
         let options = self.clone();
         let mut config = Config::new()
@@ -234,7 +233,6 @@ impl ConsumerOptions {
     ///
     /// What stands at its default is not set, so that `group_protocol: Consumer` does not contradict the defaults of
     /// the classic protocol.
-    #[must_use]
     pub fn to_config(&self, client: &Config) -> Config {
         let differs = |value: Duration, default: Duration| (value != default).then_some(value);
         let assignment = self.partition_assignment;
@@ -269,7 +267,7 @@ pub struct ProducerOptions {
     pub idempotent: bool,
     /// Who must have a record before it counts as written.
     pub acks: Acks,
-    /// How long records wait for others to share a request. Default 5 ms.
+    /// How long records wait for others to share a request. Default 5 ms, at most 1 min.
     pub linger: Duration,
     /// How batches are compressed.
     pub compression: Compression,
@@ -326,8 +324,8 @@ impl ProducerOptions {
             &mut problems,
             "linger",
             self.linger,
-            0..=900_000,
-            "at most 15 minutes",
+            0..=60_000,
+            "at most 1m",
         );
         if self.compression == Compression::Zstd && !build.zstd {
             problems.push(ConfigProblem::FeatureIsOff {

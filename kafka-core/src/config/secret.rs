@@ -45,6 +45,23 @@ fn shown(name: &str, value: &str) -> String {
     }
 }
 
+/// Returns a text of others, such as an error of the client, without the secrets among these properties.
+///
+/// librdkafka quotes the value of a property that it refuses.
+#[cfg_attr(not(test), expect(dead_code, reason = "used where clients are made"))]
+pub(crate) fn scrubbed(text: &str, properties: &BTreeMap<String, String>) -> String {
+    let mut secrets: Vec<&str> = properties
+        .iter()
+        .filter(|(name, value)| is_secret(name) && !value.is_empty())
+        .map(|(_, value)| value.as_str())
+        .collect();
+    // The longest first: one secret may be a part of another.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.into_iter().fold(text.to_owned(), |text, secret| {
+        text.replace(secret, REDACTED)
+    })
+}
+
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(pub(super) String);
@@ -89,6 +106,20 @@ mod tests {
         }
         assert!(!is_secret("fetch.min.bytes"));
         assert!(!is_secret("ssl.ca.pem"));
+    }
+
+    #[test]
+    fn secrets_are_scrubbed_from_what_librdkafka_says() {
+        let properties = BTreeMap::from([
+            ("sasl.password".to_owned(), "canary".to_owned()),
+            ("ssl.key.password".to_owned(), "canary-2".to_owned()),
+            ("ssl.keystore.password".to_owned(), String::new()),
+            ("client.rack".to_owned(), "rack".to_owned()),
+        ]);
+
+        let text = scrubbed("rack: canary-2 canary", &properties);
+
+        assert_eq!(text, "rack: [redacted] [redacted]");
     }
 
     #[test]

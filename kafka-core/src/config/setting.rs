@@ -19,9 +19,21 @@ pub(super) const IGNORE: &str = "KAFKA_RUNTIME_IGNORE";
 pub(super) struct Setting {
     pub(super) variable: &'static str,
     pub(super) method: &'static str,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for docs/CONFIGURATION.md, which a test compares")
+    )]
     /// What a value looks like.
     pub(super) form: &'static str,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for docs/CONFIGURATION.md, which a test compares")
+    )]
     pub(super) default: &'static str,
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for docs/CONFIGURATION.md, which a test compares")
+    )]
     pub(super) meaning: &'static str,
     pub(super) is_secret: bool,
     pub(super) read: fn(Config, &str) -> Result<Config, Expected>,
@@ -54,6 +66,10 @@ const fn setting(
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a row of the table is made here"
+)]
 const fn secret_setting(setting: Setting) -> Setting {
     Setting {
         is_secret: true,
