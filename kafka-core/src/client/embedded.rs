@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use rdkafka::mocking::MockCluster;
 
-use crate::config::{Config, GroupProtocol};
+use crate::config::{Config, GroupProtocol, MissingTopics};
 use crate::error::ClientError;
 
 type Job = Box<dyn FnOnce(&MockCluster<'static, rdkafka::producer::DefaultProducerContext>) + Send>;
@@ -74,6 +74,8 @@ impl EmbeddedBroker {
 
     /// Returns a configuration for it: the address, no TLS, and what makes this broker answer quickly.
     ///
+    /// Topics need not be created: this broker makes a topic of 4 partitions of any name it is asked for.
+    ///
     /// `group.protocol=consumer` joins in 0.1 s where the classic protocol's first join waits 3 s, and an empty fetch
     /// of the mock cluster sleeps all of `fetch.wait.max.ms`.
     pub fn config(&self) -> Config {
@@ -81,6 +83,7 @@ impl EmbeddedBroker {
             .bootstrap_servers(self.bootstrap_servers.as_str())
             .ssl(false)
             .group_protocol(GroupProtocol::Consumer)
+            .missing_topics(MissingTopics::Auto)
             .property("fetch.wait.max.ms", "10")
     }
 

@@ -173,6 +173,8 @@ pub enum MissingTopics {
     Fail,
     /// The runtime starts, and consumes them when they appear.
     Wait,
+    /// The broker creates them by itself when it is asked for them, as `auto.create.topics.enable` lets it.
+    Auto,
     /// The runtime creates them.
     Create {
         /// Partitions of each.
@@ -184,8 +186,9 @@ pub enum MissingTopics {
 
 impl MissingTopics {
     pub(super) fn parse(text: &str) -> Result<Self, Expected> {
-        let form =
-            || Expected::from("fail, wait or create:PARTITIONS:REPLICATION, such as create:6:3");
+        let form = || {
+            Expected::from("fail, wait, auto or create:PARTITIONS:REPLICATION, such as create:6:3")
+        };
         let mut parts = text.split(':').map(str::trim);
         let read = (
             parts.next().map(str::to_ascii_lowercase),
@@ -196,6 +199,7 @@ impl MissingTopics {
         match (read.0.as_deref(), read.1, read.2, read.3) {
             (Some("fail"), None, ..) => Ok(Self::Fail),
             (Some("wait"), None, ..) => Ok(Self::Wait),
+            (Some("auto"), None, ..) => Ok(Self::Auto),
             (Some("create"), Some(partitions), Some(replication), None) => Ok(Self::Create {
                 partitions: number(partitions).map_err(|_| form())?,
                 replication: number(replication).map_err(|_| form())?,
@@ -246,10 +250,6 @@ impl Default for ConnectRetry {
 
 impl ConnectRetry {
     /// Returns the wait before a retry (from 1), or `None` if it is one too many.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "used where the runtime connects")
-    )]
     pub(crate) fn delay(&self, retry: u32) -> Option<Duration> {
         const LONGEST_WAIT: Duration = Duration::from_secs(30);
         if retry > self.retries {

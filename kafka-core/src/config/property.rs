@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Config;
-use super::choice::GroupProtocol;
+use super::choice::{GroupProtocol, MissingTopics};
 use super::options::ProducerOptions;
 
 /// Which clients a property is for. An admin client takes only what is for [`Side::All`].
@@ -337,6 +337,11 @@ impl Config {
         put(&mut map, "isolation.level", self.isolation_level.as_str());
         put(
             &mut map,
+            "allow.auto.create.topics",
+            self.missing_topics == MissingTopics::Auto,
+        );
+        put(
+            &mut map,
             "auto.commit.interval.ms",
             self.commit_interval.as_millis(),
         );
@@ -400,9 +405,14 @@ impl Config {
     }
 
     /// Returns the properties of an admin client.
-    #[cfg_attr(not(test), expect(dead_code, reason = "used where topics are created"))]
     pub(crate) fn admin_properties(&self) -> BTreeMap<String, String> {
-        self.properties_for(Side::All)
+        let mut map = self.properties_for(Side::All);
+        put(
+            &mut map,
+            "allow.auto.create.topics",
+            self.missing_topics == MissingTopics::Auto,
+        );
+        map
     }
 
     /// What is common to all clients, then the changed defaults and the passed-through properties of one side.

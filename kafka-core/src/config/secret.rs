@@ -48,7 +48,6 @@ fn shown(name: &str, value: &str) -> String {
 /// Returns a text of others, such as an error of the client, without the secrets among these properties.
 ///
 /// librdkafka quotes the value of a property that it refuses.
-#[cfg_attr(not(test), expect(dead_code, reason = "used where clients are made"))]
 pub(crate) fn scrubbed(text: &str, properties: &BTreeMap<String, String>) -> String {
     let mut secrets: Vec<&str> = properties
         .iter()

@@ -258,7 +258,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(
         "KAFKA_MISSING_TOPICS",
         "missing_topics",
-        "fail, wait, create:PARTITIONS:REPLICATION",
+        "fail, wait, auto, create:PARTITIONS:REPLICATION",
         "fail",
         "What happens if a handler's topic does not exist at start.",
         |config, text| Ok(config.missing_topics(MissingTopics::parse(text)?)),

@@ -49,10 +49,14 @@ impl fmt::Display for List<'_> {
     }
 }
 
+/// What a filter names: the crate that services know.
+const TARGET: &str = "kafka_runtime";
+
 macro_rules! of_record {
     ($level:ident, $record:expr, $handler:expr, $($rest:tt)*) => {{
         let record: &Record = $record;
         $level!(
+            target: TARGET,
             topic = record.topic(),
             partition = record.partition(),
             offset = record.offset().0,
@@ -64,7 +68,7 @@ macro_rules! of_record {
 
 impl Observer for TracingObserver {
     fn wants_handled(&self) -> bool {
-        enabled!(Level::DEBUG)
+        enabled!(target: TARGET, Level::DEBUG)
     }
 
     fn observe(&self, event: &Event<'_>) {
@@ -148,15 +152,14 @@ impl Observer for TracingObserver {
 /// Events that are about a group, a partition or the whole runtime.
 fn of_group(event: &Event<'_>) {
     match event {
-        Event::Starting { table } => info!("starting\n{table}"),
+        Event::Starting { table } => info!(target: TARGET, "starting\n{table}"),
         Event::Assigned {
             group_id,
             partitions,
         } => {
             for (at, offset) in *partitions {
                 let offset = offset.map(|offset| offset.0);
-                info!(
-                    group_id,
+                info!(target: TARGET, group_id,
                     topic = &*at.topic,
                     partition = at.partition,
                     offset,
@@ -169,41 +172,38 @@ fn of_group(event: &Event<'_>) {
             partitions,
             drained_in,
             dropped,
-        } => info!(
-            group_id, partitions = %List(partitions), drained_in_ms = millis(*drained_in), dropped, "revoked"
-        ),
+        } => {
+            info!(target: TARGET, group_id, partitions = %List(partitions), drained_in_ms = millis(*drained_in), dropped, "revoked"
+            )
+        }
         Event::Lost {
             group_id,
             partitions,
-        } => warn!(
-            group_id, partitions = %List(partitions),
+        } => warn!(target: TARGET, group_id, partitions = %List(partitions),
             "lost: what is not committed is handled again by another member"
         ),
         Event::Paused {
             partition,
             in_flight,
             bytes,
-        } => debug!(
-            topic = &*partition.topic,
+        } => debug!(target: TARGET, topic = &*partition.topic,
             partition = partition.partition,
             in_flight,
             bytes,
             "paused: enough waits"
         ),
-        Event::Resumed { partition } => debug!(
-            topic = &*partition.topic,
+        Event::Resumed { partition } => debug!(target: TARGET, topic = &*partition.topic,
             partition = partition.partition,
             "resumed"
         ),
         Event::ClientError { group_id, error } => {
-            warn!(group_id, error = %error, "the client reports")
+            warn!(target: TARGET, group_id, error = %error, "the client reports")
         }
         Event::HeadersUnreadable {
             partition,
             offset,
             count,
-        } => warn!(
-            topic = &*partition.topic,
+        } => warn!(target: TARGET, topic = &*partition.topic,
             partition = partition.partition,
             offset = offset.0,
             count,
@@ -213,7 +213,7 @@ fn of_group(event: &Event<'_>) {
             group_id,
             took,
             unfinished,
-        } => info!(group_id, took_ms = millis(*took), unfinished, "stopped"),
+        } => info!(target: TARGET, group_id, took_ms = millis(*took), unfinished, "stopped"),
         // Told by `observe`.
         _ => {}
     }

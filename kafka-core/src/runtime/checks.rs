@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::connect::{QUESTION, blocking};
 use crate::client::Cluster;
@@ -68,11 +69,14 @@ impl<'a> Checks<'a> {
 
     /// Returns the partitions of a source topic; `None` if it is not there (yet).
     fn source(&mut self, topic: &Arc<str>, handler: &ActiveHandler) -> Option<usize> {
-        let cluster = self.cluster;
+        let (cluster, missing) = (self.cluster, self.missing);
         let found = self
             .known
             .entry(Arc::clone(topic))
-            .or_insert_with(|| cluster.partitions(topic, QUESTION))
+            .or_insert_with(|| match missing {
+                MissingTopics::Auto => auto_created(cluster, topic),
+                _ => cluster.partitions(topic, QUESTION),
+            })
             .clone();
         match (found, self.missing) {
             (Ok(partitions), _) => Some(partitions),
@@ -98,7 +102,7 @@ impl<'a> Checks<'a> {
                     }
                 }
             }
-            (Err(ClientError::UnknownTopic(_)), MissingTopics::Fail) => {
+            (Err(ClientError::UnknownTopic(_)), MissingTopics::Fail | MissingTopics::Auto) => {
                 self.problems.push(Problem::UnknownTopic {
                     place: handler.handler.place(),
                     handler: handler.name.to_string(),
@@ -144,6 +148,20 @@ impl<'a> Checks<'a> {
                 topic: name.to_string(),
                 source,
             });
+        }
+    }
+}
+
+/// Asks for a topic until the broker has created it: the first answer can still be that it is unknown.
+fn auto_created(cluster: &dyn Cluster, topic: &str) -> Result<usize, ClientError> {
+    let until = Instant::now() + QUESTION;
+    loop {
+        match cluster.partitions(topic, QUESTION) {
+            Ok(partitions) if partitions > 0 => return Ok(partitions),
+            Err(ClientError::UnknownTopic(_)) | Ok(_) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            other => return other,
         }
     }
 }

@@ -7,8 +7,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
-use super::client_config;
 use super::context::PlainContext;
+use super::create;
 use super::errors::{client_error, from_code, from_response};
 use crate::client::Cluster;
 use crate::error::ClientError;
@@ -32,9 +32,7 @@ pub(crate) struct KafkaCluster {
 
 impl KafkaCluster {
     pub(crate) fn new(properties: &BTreeMap<String, String>) -> Result<Self, ClientError> {
-        let client = client_config(properties)
-            .create_with_context(PlainContext::default())
-            .map_err(|error| client_error(&error, None))?;
+        let client = create(properties, PlainContext::default())?;
         Ok(Self {
             client,
             properties: properties.clone(),
@@ -130,9 +128,7 @@ impl Cluster for KafkaCluster {
         replication: Option<i32>,
         timeout: Duration,
     ) -> Result<(), ClientError> {
-        let admin: AdminClient<PlainContext> = client_config(&self.properties)
-            .create_with_context(PlainContext::default())
-            .map_err(|error| client_error(&error, None))?;
+        let admin: AdminClient<PlainContext> = create(&self.properties, PlainContext::default())?;
         // -1: the broker's default replication (KIP-464, Kafka 2.4).
         let replication = TopicReplication::Fixed(replication.unwrap_or(-1));
         let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);

@@ -16,8 +16,8 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message a
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Timestamp as KafkaTimestamp, TopicPartitionList};
 
-use super::client_config;
 use super::context::{Reports, log};
+use super::create;
 use super::errors::{client_error, from_code};
 use crate::client::{Consumer, Polled, Position, RecordSink};
 use crate::error::ClientError;
@@ -111,9 +111,7 @@ pub(crate) struct KafkaConsumer {
 
 impl KafkaConsumer {
     pub(crate) fn new(properties: &BTreeMap<String, String>) -> Result<Self, ClientError> {
-        let consumer = client_config(properties)
-            .create_with_context(MemberContext::default())
-            .map_err(|error| client_error(&error, None))?;
+        let consumer = create(properties, MemberContext::default())?;
         Ok(Self {
             consumer,
             unreadable_headers: Vec::new(),

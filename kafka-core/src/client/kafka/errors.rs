@@ -8,27 +8,11 @@ use crate::error::ClientError;
 /// Translates an error; `reason` is what librdkafka says beyond the code, if it says more.
 pub(super) fn client_error(error: &KafkaError, reason: Option<&str>) -> ClientError {
     match error {
-        // The texts of these hold the value of a setting: only the name may be told.
-        KafkaError::ClientConfig(_, description, name, _) => {
-            ClientError::Settings(format!("{name}: {}", without_value(description)))
-        }
-        KafkaError::ClientCreation(text) => ClientError::Settings(text.clone()),
         KafkaError::MessageConsumptionFatal(code) => ClientError::Fatal(text_of(*code, reason)),
         other => match other.rdkafka_error_code() {
             Some(code) => from_code(code, reason),
             None => ClientError::Other(reason.map_or_else(|| other.to_string(), str::to_owned)),
         },
-    }
-}
-
-/// librdkafka quotes the value in `Invalid value "…" for configuration property "…"`.
-fn without_value(description: &str) -> String {
-    match description.strip_prefix("Invalid value ") {
-        Some(rest) => match rest.find(" for configuration property") {
-            Some(at) => format!("invalid value{}", &rest[at..]),
-            None => "invalid value".to_owned(),
-        },
-        None => description.to_owned(),
     }
 }
 
@@ -84,24 +68,6 @@ fn text_of(code: RDKafkaErrorCode, reason: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rdkafka::types::RDKafkaConfRes;
-
-    #[test]
-    fn the_value_of_a_refused_setting_is_not_told() {
-        let error = KafkaError::ClientConfig(
-            RDKafkaConfRes::RD_KAFKA_CONF_INVALID,
-            "Invalid value \"hunter2\" for configuration property \"sasl.mechanisms\"".into(),
-            "sasl.mechanisms".into(),
-            "hunter2".into(),
-        );
-
-        let text = client_error(&error, None).to_string();
-
-        assert!(
-            !text.contains("hunter2") && text.contains("sasl.mechanisms"),
-            "{text}"
-        );
-    }
 
     #[test]
     fn plain_text_to_a_tls_port_is_a_tls_error() {

@@ -8,9 +8,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders, Timestamp as KafkaTimestamp};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 
-use super::client_config;
 use super::cluster::answers;
 use super::context::{PlainContext, Reports};
+use super::create;
 use super::errors::client_error;
 use crate::error::ClientError;
 use crate::producer::{Delivery, MessagePayload, ProduceError, ProducedRecord, ProducerClient};
@@ -26,9 +26,7 @@ impl KafkaProducerClient {
     pub(crate) fn new(properties: &BTreeMap<String, String>) -> Result<Self, ClientError> {
         let context = PlainContext::default();
         let reports = Arc::clone(&context.reports);
-        let producer = client_config(properties)
-            .create_with_context(context)
-            .map_err(|error| client_error(&error, None))?;
+        let producer = create(properties, context)?;
         Ok(Self { producer, reports })
     }
 }
