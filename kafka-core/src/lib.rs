@@ -32,28 +32,43 @@ pub use registration::registered;
 /// What generated code calls. Not part of the public interface: anything here may change in any release.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::engine::lane::{Lane, LaneDriver};
-    pub use crate::outcome::probe;
-    pub use crate::registration::{ClassifierRegistration, Registration};
+    pub use core::option::Option::Some;
+    pub use core::result::Result::{Err, Ok};
+    pub use core::{file, line, module_path};
+    pub use core::{future::Future, marker::Send};
+
     pub use inventory::submit;
 
+    pub use crate::engine::lane::{Lane, LaneDriver};
+    pub use crate::registration::{ClassifierRegistration, Registration};
+    pub use crate::{
+        Classifier, DecodeError, FailurePolicy, FromContext, HandlerContext, Ordering, Outcome,
+        Record, Requirements, Start,
+    };
+    pub use crate::{outcome::probe as outcome, payload::probe as payload};
+
+    /// What a registration makes for each assigned partition.
+    pub type Driver = Box<dyn LaneDriver>;
+
     /// Makes the driver of a generated adapter.
-    pub fn driver<F, Fut>(adapter: F) -> Box<dyn LaneDriver>
+    pub fn driver<F, Fut>(adapter: F) -> Driver
     where
-        F: Fn(crate::Record, crate::HandlerContext) -> Fut + Send + 'static,
-        Fut: Future<Output = crate::Outcome> + Send + 'static,
+        F: Fn(Record, HandlerContext) -> Fut + Send + 'static,
+        Fut: Future<Output = Outcome> + Send + 'static,
     {
         Box::new(Lane::new(adapter))
     }
 
-    /// Says of which type a row is missing `Deserialize`, at the row.
-    #[diagnostic::on_unimplemented(
-        message = "`{Self}` cannot be the row of a `DatabaseEvent`",
-        label = "cannot be decoded from JSON",
-        note = "`#[derive(serde::Deserialize)]` on the type"
-    )]
-    pub trait Row<'m> {}
+    /// The outcome of a record whose argument could not be made.
+    pub fn undecodable(error: DecodeError) -> Outcome {
+        Outcome::Fail(error.into())
+    }
 
-    #[diagnostic::do_not_recommend]
-    impl<'m, T: serde::Deserialize<'m>> Row<'m> for T {}
+    /// Requires `Send` where the compiler's notes say which value is held across which await. What it returns is
+    /// opaque, so that the adapter is not blamed a second time.
+    pub fn handler_future_must_be_send<F: Future + Send>(
+        future: F,
+    ) -> impl Future<Output = F::Output> + Send {
+        future
+    }
 }

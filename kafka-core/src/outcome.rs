@@ -331,56 +331,67 @@ pub(crate) fn fail<E: Into<BoxError> + 'static>(
     Failure::new(class.map_or(FailureKind::Unclassified, Into::into), error)
 }
 
-/// Finds `E: Classify` in generated code, where the handler's type is known (autoref specialisation).
+/// Finds `E: Classify` in generated code, where the handler's type is known (autoref specialisation, as in anyhow's
+/// `kind`): the choice has no bound, so that a return type that is no outcome is told by [`IntoOutcome`] alone.
 pub mod probe {
-    use super::{BoxError, Classify, ErrorClass, HandlerContext, IntoOutcome, Outcome, fail};
-
-    /// Wraps what a handler returned.
-    #[derive(Debug)]
-    pub struct Returned<R>(pub Option<R>);
+    use super::{BoxError, Classify, HandlerContext, IntoOutcome, Outcome, fail};
 
     /// The handler's error classifies itself.
-    pub trait ByType {
-        /// See [`IntoOutcome::into_outcome`].
-        fn outcome(&mut self, cx: &HandlerContext) -> Outcome;
-    }
+    #[derive(Debug)]
+    pub struct Typed;
 
     /// Anything else that a handler may return.
-    pub trait ByChain {
-        /// See [`IntoOutcome::into_outcome`].
-        fn outcome(&mut self, cx: &HandlerContext) -> Outcome;
+    #[derive(Debug)]
+    pub struct Untyped;
+
+    /// Chooses [`Typed`].
+    pub trait ByType {
+        /// Chooses what makes the outcome.
+        fn __kafka_outcome(&self) -> Typed {
+            Typed
+        }
     }
 
-    impl<T, E> ByType for Returned<Result<T, E>>
-    where
-        T: IntoOutcome,
-        E: Classify + Into<BoxError> + 'static,
-    {
-        fn outcome(&mut self, cx: &HandlerContext) -> Outcome {
-            match self.0.take() {
-                Some(Ok(value)) => value.into_outcome(cx),
-                Some(Err(error)) => {
-                    let class: ErrorClass = error.classify();
+    impl<T, E: Classify> ByType for Result<T, E> {}
+
+    /// Chooses [`Untyped`].
+    pub trait ByChain {
+        /// Chooses what makes the outcome.
+        fn __kafka_outcome(&self) -> Untyped {
+            Untyped
+        }
+    }
+
+    impl<R> ByChain for &R {}
+
+    impl Typed {
+        /// See [`IntoOutcome::into_outcome`].
+        pub fn of<T, E>(self, returned: Result<T, E>, cx: &HandlerContext) -> Outcome
+        where
+            T: IntoOutcome,
+            E: Classify + Into<BoxError> + 'static,
+        {
+            match returned {
+                Ok(value) => value.into_outcome(cx),
+                Err(error) => {
+                    let class = error.classify();
                     Outcome::Fail(fail(error, Some(class), cx.classifiers()))
                 }
-                None => unreachable!("an outcome is taken once"),
             }
         }
     }
 
-    impl<R: IntoOutcome> ByChain for &mut Returned<R> {
-        fn outcome(&mut self, cx: &HandlerContext) -> Outcome {
-            match self.0.take() {
-                Some(returned) => returned.into_outcome(cx),
-                None => unreachable!("an outcome is taken once"),
-            }
+    impl Untyped {
+        /// See [`IntoOutcome::into_outcome`].
+        pub fn of<R: IntoOutcome>(self, returned: R, cx: &HandlerContext) -> Outcome {
+            returned.into_outcome(cx)
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::probe::{ByChain as _, ByType as _, Returned};
+    use super::probe::{ByChain as _, ByType as _};
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
@@ -440,17 +451,14 @@ mod tests {
         let anyhow: anyhow::Result<()> = Err(anyhow::anyhow!("x"));
 
         assert_eq!(
-            kind((&mut Returned(Some(typed))).outcome(&cx)),
+            kind((&typed).__kafka_outcome().of(typed, &cx)),
             FailureKind::Permanent
         );
         assert_eq!(
-            kind((&mut Returned(Some(anyhow))).outcome(&cx)),
+            kind((&anyhow).__kafka_outcome().of(anyhow, &cx)),
             FailureKind::Unclassified
         );
-        assert!(matches!(
-            (&mut Returned(Some(()))).outcome(&cx),
-            Outcome::Ack
-        ));
+        assert!(matches!((&()).__kafka_outcome().of((), &cx), Outcome::Ack));
     }
 
     #[test]
