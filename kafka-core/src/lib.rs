@@ -34,8 +34,7 @@ pub use registration::registered;
 pub mod __private {
     pub use core::option::Option::Some;
     pub use core::result::Result::{Err, Ok};
-    pub use core::{file, line, module_path};
-    pub use core::{future::Future, marker::Send};
+    pub use core::{future::Future, marker::Send, module_path};
 
     pub use inventory::submit;
 

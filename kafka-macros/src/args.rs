@@ -237,7 +237,7 @@ mod tests {
             k = 30s
         ));
 
-        let kinds: Vec<_> = args.settings.iter().map(|setting| match setting.value {
+        let kinds = args.settings.iter().map(|setting| match setting.value {
             Value::Text(_) => "text",
             Value::Number(_) => "number",
             Value::Path(_) => "path",
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(
             kinds.collect::<Vec<_>>(),
             [
-                "text", "number", "path", "list", "missing", "other", "other", "other", "other",
+                "text", "number", "path", "list", "missing", "number", "other", "other", "other",
                 "number"
             ]
         );

@@ -147,21 +147,17 @@ fn constructor(private: &TokenStream, model: &HandlerModel) -> TokenStream {
         Some(name) => name.value(),
         None => model.function.name(),
     };
-    // The line of the name, not of the attribute.
-    let line = quote_spanned!(model.function.ident.span()=> #private::line!());
     let topics = &options.topics;
     let setters = setters(private, options);
+    // The call's line is the handler's place: that of the name, not of the attribute.
+    let new = quote_spanned! {model.function.ident.span()=>
+        __KafkaRegistration::new(#name, #private::module_path!(), __kafka_driver, __kafka_requires)
+    };
     quote! {
-        #private::Registration::new(
-            #name,
-            #private::module_path!(),
-            #private::file!(),
-            #line,
-            __kafka_driver,
-            __kafka_requires,
-        )
-        .topics(&[#(#topics),*])
-        #setters
+        {
+            use #private::Registration as __KafkaRegistration;
+            #new.topics(&[#(#topics),*]) #setters
+        }
     }
 }
 

@@ -73,6 +73,7 @@ fn not_a_quantity(number: &str, unit: &str, what: &str, names: &[&str]) -> Strin
         "k" | "kb" => Some("kB"),
         "m" => Some("MB"),
         "g" => Some("GB"),
+        "" => None,
         other => closest(other, names),
     };
     match meant.filter(|unit| names.contains(unit)) {
