@@ -21,8 +21,8 @@ pub use failure::backoff::Retry;
 pub use failure::policy::FailurePolicy;
 pub use handler::{Handler, HandlerFn, Ordering, Place, Start};
 pub use outcome::{
-    BoxError, Classifier, Classify, ErrorClass, Failure, FailureKind, IntoOutcome, Outcome,
-    PermanentError, RetryableError,
+    BoxError, Classifier, Classify, ErrorClass, Failure, FailureKind, HandlerError, IntoOutcome,
+    Outcome, PermanentError, RetryableError,
 };
 pub use payload::{FromRecord, Json, JsonOrText, Raw, Text};
 pub use producer::KafkaProducer;
@@ -56,6 +56,14 @@ pub mod __private {
         Fut: Future<Output = Outcome> + Send + 'static,
     {
         Box::new(Lane::new(adapter))
+    }
+
+    /// Decodes a payload with the function of the `decode` option.
+    pub fn decode_with<'m, T>(
+        record: &'m Record,
+        decode: impl FnOnce(&'m Record) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        decode(record)
     }
 
     /// The outcome of a record whose argument could not be made.

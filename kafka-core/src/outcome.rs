@@ -283,6 +283,19 @@ impl Classifiers {
     }
 }
 
+/// The error of a handler: whatever converts into a boxed error. Never implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a topic handler",
+    label = "does not convert into `Box<dyn Error + Send + Sync>`",
+    note = "`anyhow::Error` can, or a type of your own that is `std::error::Error + Send + Sync + 'static` (derive it \
+            with `thiserror`)",
+    note = "`Box<dyn Error>` is not `Send`: write `Box<dyn Error + Send + Sync>`"
+)]
+pub trait HandlerError: Into<BoxError> + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<BoxError> + 'static> HandlerError for E {}
+
 /// What a handler may return.
 ///
 /// `()`, [`Outcome`], `Result<(), E>` and `Result<Outcome, E>` for any error that converts into a boxed error:
@@ -310,7 +323,7 @@ impl IntoOutcome for Outcome {
     }
 }
 
-impl<T: IntoOutcome, E: Into<BoxError> + 'static> IntoOutcome for Result<T, E> {
+impl<T: IntoOutcome, E: HandlerError> IntoOutcome for Result<T, E> {
     fn into_outcome(self, cx: &HandlerContext) -> Outcome {
         match self {
             Ok(value) => value.into_outcome(cx),
@@ -334,7 +347,7 @@ pub(crate) fn fail<E: Into<BoxError> + 'static>(
 /// Finds `E: Classify` in generated code, where the handler's type is known (autoref specialisation, as in anyhow's
 /// `kind`): the choice has no bound, so that a return type that is no outcome is told by [`IntoOutcome`] alone.
 pub mod probe {
-    use super::{BoxError, Classify, HandlerContext, IntoOutcome, Outcome, fail};
+    use super::{Classify, HandlerContext, HandlerError, IntoOutcome, Outcome, fail};
 
     /// The handler's error classifies itself.
     #[derive(Debug)]
@@ -369,7 +382,7 @@ pub mod probe {
         pub fn of<T, E>(self, returned: Result<T, E>, cx: &HandlerContext) -> Outcome
         where
             T: IntoOutcome,
-            E: Classify + Into<BoxError> + 'static,
+            E: Classify + HandlerError,
         {
             match returned {
                 Ok(value) => value.into_outcome(cx),

@@ -19,6 +19,8 @@ pub(crate) struct Args {
     pub(crate) topics: Vec<LitStr>,
     /// `name = value` and `name(…)`, in the order written.
     pub(crate) settings: Vec<Setting>,
+    /// True if something was reported and left out; it may have been a topic.
+    pub(crate) is_partial: bool,
 }
 
 /// `name = value`, `name(…)`, or a bare `name`.
@@ -77,6 +79,7 @@ fn args(input: ParseStream<'_>, errors: &mut Errors) -> Args {
         if let Err(error) = arg(input, &mut args, errors) {
             errors.push(error);
             rest_of_arg(input);
+            args.is_partial = true;
         }
         if input.is_empty() {
             break;

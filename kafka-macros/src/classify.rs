@@ -36,7 +36,7 @@ fn option(arguments: TokenStream, errors: &mut Errors) -> Option<Path> {
             Value::Path(path) => given = Some(path.path.clone()),
             _ => errors.at_span(
                 args::span_of(setting),
-                "write `crate = path::to::kafka_runtime`",
+                "`crate` takes a path: `crate = path::to::kafka_runtime`",
             ),
         }
     }

@@ -50,13 +50,6 @@ impl Drop for Errors {
     }
 }
 
-/// Returns ` (did you mean …?)` if one of the names is close, else nothing.
-pub(crate) fn did_you_mean(written: &str, names: &[&str]) -> String {
-    closest(written, names)
-        .map(|name| format!("; did you mean `{name}`?"))
-        .unwrap_or_default()
-}
-
 /// Returns the name that was probably meant: the same but for case and `-`, or at most a third of it mistyped.
 pub(crate) fn closest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
     let written = written.to_lowercase().replace('-', "_");

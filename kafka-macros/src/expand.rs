@@ -36,18 +36,20 @@ pub(crate) fn registration(model: &HandlerModel) -> TokenStream {
 /// Decodes the arguments, calls the function, and makes an outcome of what it returned.
 fn adapter(private: &TokenStream, model: &HandlerModel) -> TokenStream {
     let function = &model.function;
-    let mut names = vec![argument_name(0)];
+    // Locals are bound and used with one span: names inside a `macro_rules` are told apart by where they were written.
+    let span = function.ident.span();
+    let mut names = vec![format_ident!("__kafka_0", span = span)];
     let payload = payload(private, function, &model.options);
     let mut arguments = vec![argument(private, &names[0], &function.payload, &payload)];
     for (at, ty) in function.extractors.iter().enumerate() {
-        let name = argument_name(at + 1);
+        let name = format_ident!("__kafka_{}", at + 1, span = span);
         let value =
             quote!(<#ty as #private::FromContext<'_>>::from_context(&__kafka_record, &__kafka_cx));
         arguments.push(argument(private, &name, ty, &value));
         names.push(name);
     }
     let call = call(private, &function.ident, &names);
-    let outcome = outcome(&function.output);
+    let outcome = outcome(&function.output, &call);
     quote! {
         fn __kafka_adapter(
             __kafka_record: #private::Record,
@@ -57,15 +59,10 @@ fn adapter(private: &TokenStream, model: &HandlerModel) -> TokenStream {
             use #private::payload::{ByInner as _, ByPayload as _, ByRow as _};
             async move {
                 #(#arguments)*
-                let __kafka_returned = #call.await;
                 #outcome
             }
         }
     }
-}
-
-fn argument_name(at: usize) -> Ident {
-    format_ident!("__kafka_{at}")
 }
 
 /// Binds an argument, or ends the call.
@@ -80,14 +77,18 @@ fn argument(private: &TokenStream, name: &Ident, ty: &Type, value: &TokenStream)
 
 /// Decodes the payload: by the user's decoder, else by its type.
 fn payload(private: &TokenStream, function: &Function, options: &Options) -> TokenStream {
-    if let Some(decode) = &options.decode {
-        return quote!(#decode(&__kafka_record));
-    }
     let ty = &function.payload;
-    let decode = Ident::new("decode", blamed(ty).span());
-    quote! {
-        (&&&#private::payload::Payload::<#ty>::new()).__kafka_payload().#decode(&__kafka_record)
+    if let Some(decode) = &options.decode {
+        return quote!(#private::decode_with::<#ty>(&__kafka_record, #decode));
     }
+    // The compiler blames the receiver for a bound that does not hold.
+    let span = blamed(ty).span();
+    let decoder = quote_spanned!(span=> __kafka_decoder);
+    let decode = quote_spanned!(span=> decode);
+    quote! {{
+        let #decoder = (&&&#private::payload::Payload::<#ty>::new()).__kafka_payload();
+        #decoder.#decode(&__kafka_record)
+    }}
 }
 
 /// The type a user must change if a payload cannot be decoded: of `Option<DatabaseEvent<User>>`, `User`.
@@ -110,24 +111,35 @@ fn blamed(ty: &Type) -> &Type {
     }
 }
 
-/// Calls the function. A future that is not `Send` is told at the function's name.
+/// Calls the function. A future that is not `Send` is told at the function's name, once: every token of the call is
+/// there.
 fn call(private: &TokenStream, ident: &Ident, names: &[Ident]) -> TokenStream {
-    // Resolved as the expansion's, so that no lint judges a call the user did not write.
-    let span = ident.span().resolved_at(Span::call_site());
+    // Resolved as the expansion's, so that no lint judges a use of the name that the user did not write.
     let mut function = ident.clone();
-    function.set_span(span);
-    quote_spanned!(span=> #private::handler_future_must_be_send(#function(#(#names),*)))
+    function.set_span(ident.span().resolved_at(Span::call_site()));
+    let local = Ident::new("__kafka_function", ident.span());
+    let call = quote_spanned! {ident.span()=>
+        __kafka_must_be_send(#local(#(#names),*)).await
+    };
+    quote! {{
+        use #private::handler_future_must_be_send as __kafka_must_be_send;
+        let #local = #function;
+        #call
+    }}
 }
 
-/// Makes an outcome. A type that is none is told at the return type.
-fn outcome(output: &ReturnType) -> TokenStream {
+/// Makes an outcome of what a call returns. A type that is none is told at the return type.
+fn outcome(output: &ReturnType, call: &TokenStream) -> TokenStream {
     let span = match output {
         ReturnType::Default => Span::call_site(),
         ReturnType::Type(_, ty) => ty.span(),
     };
     let returned = quote_spanned!(span=> __kafka_returned);
     let of = quote_spanned!(span=> of);
-    quote!((&__kafka_returned).__kafka_outcome().#of(#returned, &__kafka_cx))
+    quote! {
+        let #returned = #call;
+        (&#returned).__kafka_outcome().#of(#returned, &__kafka_cx)
+    }
 }
 
 /// Declares what the extractors need before the runtime starts.

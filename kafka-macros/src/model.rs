@@ -5,7 +5,7 @@ use quote::{ToTokens, quote};
 use syn::{ExprPath, LitInt, LitStr, Path};
 
 use crate::args::{Args, Setting, Value, not_a_literal, span_of};
-use crate::errors::{Errors, closest, did_you_mean};
+use crate::errors::{Errors, closest};
 use crate::signature::{Function, HandlerItem};
 use crate::values;
 
@@ -151,8 +151,18 @@ impl Options {
             options.set(setting, errors);
             places.0.push((setting.name(), span_of(setting)));
         }
+        // There is a topic, or a pattern; one that could not be read is an error already.
+        let is_topic =
+            |setting: &Setting| names_topic(setting) || is_bare_unknown(setting, OPTIONS);
+        let may_have_topic = args.is_partial || args.settings.iter().any(is_topic);
+        if args.topics.is_empty() && places.of("pattern").is_none() && !may_have_topic {
+            errors.at_span(
+                Span::call_site(),
+                "which topic? `#[topic_handler(\"orders\")]`, or `pattern = r\"^orders\\.\"` for many",
+            );
+        }
         options.topics = args.topics;
-        options.check_topics(&places, errors);
+        options.check_topics(errors);
         options.check_pattern(&places, errors);
         options.check_dead_letter(errors);
         options
@@ -197,14 +207,7 @@ impl Options {
         }
     }
 
-    fn check_topics(&self, places: &Places, errors: &mut Errors) {
-        // There is a topic, or a pattern; a pattern that could not be read is an error already.
-        if self.topics.is_empty() && places.of("pattern").is_none() {
-            errors.at_span(
-                Span::call_site(),
-                "which topic? `#[topic_handler(\"orders\")]`, or `pattern = r\"^orders\\.\"` for many",
-            );
-        }
+    fn check_topics(&self, errors: &mut Errors) {
         for (at, topic) in self.topics.iter().enumerate() {
             // A topic has a name that Kafka allows.
             holds(topic, values::topic, errors);
@@ -292,11 +295,14 @@ impl RetryOptions {
     fn new(setting: &Setting, errors: &mut Errors) -> Self {
         let mut retry = Self::default();
         let Value::List(args) = &setting.value else {
-            wrong_kind(setting, errors);
+            wrong_kind(setting, "list", errors);
             return retry;
         };
         for topic in &args.topics {
-            errors.at(topic, format!("`retry` takes {}", names(RETRY_OPTIONS)));
+            errors.at(
+                topic,
+                "`retry` takes no topic: a handler's topics stand before it",
+            );
         }
         // `retry()` says nothing.
         if args.topics.is_empty() && args.settings.is_empty() {
@@ -383,9 +389,8 @@ pub(crate) fn unique<'a>(
 
 fn unknown(setting: &Setting, known: &[(&str, &str)]) -> syn::Error {
     let name = setting.name();
-    let candidates: Vec<&str> = known.iter().map(|(known, _)| *known).collect();
     let at = |message: String| syn::Error::new_spanned(&setting.name, message);
-    if ["topic", "topics"].contains(&name.as_str()) {
+    if names_topic(setting) {
         return at(
             "topics have no name in front: `#[topic_handler(\"orders\", \"payments\")]`".to_owned(),
         );
@@ -393,27 +398,36 @@ fn unknown(setting: &Setting, known: &[(&str, &str)]) -> syn::Error {
     let alias = ALIASES.iter().find(|(alias, meant)| {
         *alias == name && known.iter().any(|(known, _)| meant.starts_with(known))
     });
-    if let Some((_, meant)) = alias {
+    let candidates: Vec<&str> = known.iter().map(|(known, _)| *known).collect();
+    if let Some(meant) = alias
+        .map(|(_, meant)| *meant)
+        .or_else(|| closest(&name, &candidates))
+    {
         return at(format!("unknown option `{name}`; did you mean `{meant}`?"));
     }
-    if closest(&name, &candidates).is_some() {
-        return at(format!(
-            "unknown option `{name}`{}",
-            did_you_mean(&name, &candidates)
-        ));
-    }
-    if matches!(setting.value, Value::Missing) {
+    if is_bare_unknown(setting, known) {
         return not_a_literal(&setting.name);
     }
-    at(format!(
-        "unknown option `{name}`; there are {}",
-        names(known)
-    ))
+    at(format!("unknown option `{name}`; there {}", names(known)))
+}
+
+/// True for `topics = …`, as other frameworks have it.
+fn names_topic(setting: &Setting) -> bool {
+    ["topic", "topics"].contains(&setting.name().as_str())
+}
+
+/// True for a lone name that is no option: probably a constant with a topic's name.
+fn is_bare_unknown(setting: &Setting, known: &[(&str, &str)]) -> bool {
+    matches!(setting.value, Value::Missing)
+        && known.iter().all(|(known, _)| *known != setting.name())
 }
 
 fn names(known: &[(&str, &str)]) -> String {
     let names: Vec<String> = known.iter().map(|(name, _)| format!("`{name}`")).collect();
-    names.join(", ")
+    match names.as_slice() {
+        [only] => format!("is only {only}"),
+        names => format!("are {}", names.join(", ")),
+    }
 }
 
 fn example(name: &str) -> &'static str {
@@ -422,34 +436,35 @@ fn example(name: &str) -> &'static str {
         .map_or("", |(_, example)| example)
 }
 
-/// Reports a value that is of another kind than the option takes.
-fn wrong_kind(setting: &Setting, errors: &mut Errors) {
+/// Reports a value that is of another kind than the option takes, and writes it as it was probably meant.
+fn wrong_kind(setting: &Setting, kind: &str, errors: &mut Errors) {
     let name = setting.name();
-    let message = match &setting.value {
-        // `timeout = 30s` and `ordering = key` are one pair of quotes away.
-        Value::Number(number) if is_text(&name) && !number.suffix().is_empty() => {
-            format!("`{name}` takes a string: `{name} = \"{number}\"`")
+    let meant = match (&setting.value, kind) {
+        (Value::Number(number), "string") if !number.suffix().is_empty() => {
+            Some(format!("\"{number}\""))
         }
-        Value::Path(path) if is_text(&name) && path.path.get_ident().is_some() => {
-            format!(
-                "`{name}` takes a string: `{name} = \"{}\"`",
-                path.to_token_stream()
-            )
-        }
-        _ => format!("write `{}`", example(&name)),
+        (Value::Path(path), "string") => path.path.get_ident().map(|ident| format!("\"{ident}\"")),
+        (Value::Text(text), "number") => text.value().parse::<u32>().ok().map(|n| n.to_string()),
+        (Value::Text(text), "path") => syn::parse_str::<ExprPath>(&text.value())
+            .ok()
+            .map(|_| text.value()),
+        _ => None,
     };
-    errors.at_span(span_of(setting), message);
-}
-
-fn is_text(name: &str) -> bool {
-    example(name).ends_with('"')
+    let meant = meant.map_or_else(
+        || example(&name).to_owned(),
+        |value| format!("{name} = {value}"),
+    );
+    errors.at_span(
+        span_of(setting),
+        format!("`{name}` takes a {kind}: `{meant}`"),
+    );
 }
 
 fn text(setting: &Setting, errors: &mut Errors) -> Option<LitStr> {
     if let Value::Text(text) = &setting.value {
         return Some(text.clone());
     }
-    wrong_kind(setting, errors);
+    wrong_kind(setting, "string", errors);
     None
 }
 
@@ -457,7 +472,7 @@ fn path(setting: &Setting, errors: &mut Errors) -> Option<ExprPath> {
     if let Value::Path(path) = &setting.value {
         return Some(path.clone());
     }
-    wrong_kind(setting, errors);
+    wrong_kind(setting, "path", errors);
     None
 }
 
@@ -465,7 +480,7 @@ fn number<'a>(setting: &'a Setting, errors: &mut Errors) -> Option<&'a LitInt> {
     if let Value::Number(number) = &setting.value {
         return Some(number);
     }
-    wrong_kind(setting, errors);
+    wrong_kind(setting, "number", errors);
     None
 }
 
@@ -478,9 +493,9 @@ fn count(setting: &Setting, hint: &str, errors: &mut Errors) -> Option<u32> {
             format!("`{}` is at least 1; {hint}", setting.name()),
         ),
         Ok(count) => return Some(count),
-        Err(error) => errors.at(
+        Err(_) => errors.at(
             number,
-            format!("`{}` is a whole number: {error}", setting.name()),
+            format!("`{}` is from 1 to {}", setting.name(), u32::MAX),
         ),
     }
     None
@@ -503,13 +518,14 @@ fn choice<T: Choice>(setting: &Setting, errors: &mut Errors) -> Option<T> {
     let found = T::ALL.iter().find(|(name, _)| *name == value);
     if found.is_none() {
         let names: Vec<&str> = T::ALL.iter().map(|(name, _)| *name).collect();
+        let meant = closest(&value, &names).map(|name| format!("; did you mean \"{name}\"?"));
         errors.at(
             &text,
             format!(
                 "`{}` is \"{}\"{}",
                 setting.name(),
                 names.join("\" or \""),
-                did_you_mean(&value, &names)
+                meant.unwrap_or_default()
             ),
         );
     }

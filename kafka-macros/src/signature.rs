@@ -146,7 +146,7 @@ fn check_qualifiers(signature: &Signature, errors: &mut Errors) {
     if let Safety::Unsafe(token) = &signature.safety {
         errors.at(
             token,
-            "a topic handler cannot be unsafe: the runtime cannot promise what its safety asks for",
+            "a topic handler cannot be unsafe: write a safe function that calls it",
         );
     }
     if let Some(abi) = &signature.abi {
@@ -264,6 +264,25 @@ fn check_payload(payload: &Type, extractors: &[&Type], has_decoder: bool, errors
         check_reference(payload, errors);
     }
     check_static(payload, errors);
+    check_owned(payload, errors);
+}
+
+/// `JsonOrText` decodes for any lifetime, so that it can fall back.
+fn check_owned(payload: &Type, errors: &mut Errors) {
+    struct Visitor<'e>(&'e mut Errors);
+    impl<'ast> Visit<'ast> for Visitor<'_> {
+        fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+            if lifetime.ident != "static" {
+                self.0.at(
+                    lifetime,
+                    "`JsonOrText` holds an owned type: write one, or take `Json`",
+                );
+            }
+        }
+    }
+    if named(payload, PAYLOADS) == Some("JsonOrText") {
+        Visitor(errors).visit_type(payload);
+    }
 }
 
 /// What borrows from a record is in a type of its own; text alone may be borrowed.

@@ -24,7 +24,7 @@ const SIZES: [(&str, u64); 7] = [
 
 /// Reads `30s`, `100ms`, `5m`, `1h`, in milliseconds.
 pub(crate) fn duration(text: &str) -> Result<u64, String> {
-    let ms = quantity(text, "duration", &DURATIONS)?;
+    let ms = quantity(text, "duration", "s", &DURATIONS)?;
     if ms == 0 {
         return Err("a duration is at least `1ms`".to_owned());
     }
@@ -33,7 +33,7 @@ pub(crate) fn duration(text: &str) -> Result<u64, String> {
 
 /// Reads `512B`, `64KiB`, `1MiB`, `1MB`, in bytes.
 pub(crate) fn size(text: &str) -> Result<u32, String> {
-    let bytes = quantity(text, "size", &SIZES)?;
+    let bytes = quantity(text, "size", "B", &SIZES)?;
     match u32::try_from(bytes) {
         Ok(0) => Err("a size is at least `1B`".to_owned()),
         Ok(size) if bytes <= RECORD_MAX => Ok(size),
@@ -44,12 +44,12 @@ pub(crate) fn size(text: &str) -> Result<u32, String> {
 }
 
 /// Reads a whole number with one of the units, directly after it.
-fn quantity(text: &str, what: &str, units: &[(&str, u64)]) -> Result<u64, String> {
+fn quantity(text: &str, what: &str, usual: &str, units: &[(&str, u64)]) -> Result<u64, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
     let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) else {
-        return Err(not_a_quantity(number, unit, what, &names));
+        return Err(not_a_quantity(number, unit, what, usual, &names));
     };
     if number.is_empty() {
         return Err(format!("a number is missing before `{unit}`"));
@@ -61,7 +61,7 @@ fn quantity(text: &str, what: &str, units: &[(&str, u64)]) -> Result<u64, String
         .ok_or_else(|| format!("this {what} is too long for a 64-bit number"))
 }
 
-fn not_a_quantity(number: &str, unit: &str, what: &str, names: &[&str]) -> String {
+fn not_a_quantity(number: &str, unit: &str, what: &str, usual: &str, names: &[&str]) -> String {
     let form = format!(
         "a {what} is a whole number and a unit ({})",
         names.join(", ")
@@ -79,9 +79,10 @@ fn not_a_quantity(number: &str, unit: &str, what: &str, names: &[&str]) -> Strin
     match meant.filter(|unit| names.contains(unit)) {
         Some(unit) if !number.is_empty() => format!("{form}: did you mean `{number}{unit}`?"),
         _ if unit.is_empty() && !number.is_empty() => {
-            format!("{form}: the unit is missing, as in `{number}{}`", names[1])
+            format!("{form}: the unit is missing, as in `{number}{usual}`")
         }
-        _ => format!("{form}, as in `30{}`", names[1]),
+        _ if unit.starts_with(['.', ',']) => format!("{form}: take a smaller unit"),
+        _ => format!("{form}, as in `30{usual}`"),
     }
 }
 
@@ -171,6 +172,9 @@ pub(crate) fn variable(name: &str) -> Result<(), String> {
     if is_name {
         return Ok(());
     }
+    if name.is_empty() {
+        return Err("the variable's name is missing, as in `NAME`".to_owned());
+    }
     let inside = name.trim_start_matches(['$', '{']).trim_end_matches('}');
     if inside != name && variable(inside).is_ok() {
         return Err(format!("write the variable's name alone: `{inside}`"));
@@ -191,11 +195,11 @@ mod tests {
         assert_eq!(duration("5m"), Ok(300_000));
         assert_eq!(duration("1h"), Ok(3_600_000));
         for (bad, hint) in [
-            ("30", "`30s`"),
+            ("30", "missing, as in `30s`"),
             ("30sec", "`30s`"),
             ("30 s", "`30s`"),
             ("2min", "`2m`"),
-            ("1.5s", "whole number"),
+            ("1.5s", "smaller unit"),
             ("", "`30s`"),
             ("s", "number is missing"),
             ("-1s", "whole number"),
@@ -221,7 +225,7 @@ mod tests {
             ("1mb", "`1MB`"),
             ("1mib", "`1MiB`"),
             ("64k", "`64kB`"),
-            ("1048576", "unit is missing"),
+            ("1048576", "missing, as in `1048576B`"),
             ("0B", "at least `1B`"),
             ("2GiB", "at most 2147483647"),
             ("9GB", "at most 2147483647"),
@@ -265,7 +269,7 @@ mod tests {
         }
         for (bad, hint) in [
             ("${TOPIC", "not closed"),
-            ("${}", "not the name"),
+            ("${}", "name is missing"),
             ("${1A}", "not the name"),
             ("${A-B}", "not the name"),
             ("${TOPIC:}", "empty"),

@@ -4,6 +4,6 @@ use kafka_runtime::{DatabaseEvent, Key, topic_handler};
 struct User {}
 
 #[topic_handler("users")]
-async fn on_user(key: Key<i64>, event: DatabaseEvent<User>) {}
+async fn on_user(_: Key<i64>, _: DatabaseEvent<User>) {}
 
 fn main() {}

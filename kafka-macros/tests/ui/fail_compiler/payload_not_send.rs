@@ -1,6 +1,10 @@
-use kafka_runtime::topic_handler;
+use kafka_runtime::{DecodeError, Record, topic_handler};
 
-#[topic_handler("users")]
+fn decode_user(_: &Record) -> Result<std::rc::Rc<u8>, DecodeError> {
+    Ok(7.into())
+}
+
+#[topic_handler("users", decode = decode_user)]
 async fn on_user(payload: std::rc::Rc<u8>) {
     tokio::task::yield_now().await;
     drop(payload);

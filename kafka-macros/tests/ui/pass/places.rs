@@ -28,10 +28,22 @@ macro_rules! handler {
         #[kafka_runtime::topic_handler($topic)]
         async fn $name(_: $payload) {}
     };
+    ($topic:literal, $returned:ty) => {
+        #[kafka_runtime::topic_handler($topic)]
+        async fn named_by_macro(
+            event: kafka_runtime::Raw,
+            _: kafka_runtime::Headers,
+            metadata: kafka_runtime::RecordMetadata,
+        ) -> $returned {
+            let _ = (event, metadata);
+        }
+    };
 }
 
 handler!(by_macro, "c", kafka_runtime::Raw);
 handler!(by_macro_too, "d", kafka_runtime::DatabaseEvent<u8>);
+
+handler!("f", ());
 
 fn main() {
     #[kafka_runtime::topic_handler("e")]
@@ -40,5 +52,5 @@ fn main() {
     #[derive(serde::Deserialize)]
     struct Local {}
 
-    assert_eq!(kafka_runtime::registered().len(), 5);
+    assert_eq!(kafka_runtime::registered().len(), 6);
 }
