@@ -82,9 +82,9 @@ mod tests {
         errors.at_span(Span::call_site(), "one");
         errors.at_span(Span::call_site(), "two");
 
-        let all = errors.finish().unwrap_err();
+        let all = errors.finish().err().into_iter().flatten();
 
-        assert_eq!(all.into_iter().count(), 2);
+        assert_eq!(all.count(), 2);
     }
 
     #[test]

@@ -59,10 +59,13 @@ fn length(record: &Record) -> Result<usize, DecodeError> {
     record
         .value()
         .map(<[u8]>::len)
-        .ok_or(DecodeError::custom("null"))
+        .ok_or_else(|| DecodeError::custom("null"))
 }
 
 /// Takes much.
+///
+/// # Errors
+/// Now and then.
 #[topic_handler("events", timeout = "30s", retry(attempts = 3, initial = "1s"))]
 pub async fn on_event(
     event: Event<'_>,
@@ -73,7 +76,7 @@ pub async fn on_event(
     producer: KafkaProducer,
 ) -> Result<(), Declined> {
     tokio::task::yield_now().await;
-    drop(producer);
+    let _text = format!("{producer:?}");
     if event.text == key && headers.len() > usize::from(*state) && record.attempt() > 1 {
         return Err(Declined);
     }
@@ -88,10 +91,8 @@ async fn _on_row(row: DatabaseEvent<Event<'_>>) -> anyhow::Result<Outcome> {
 }
 
 #[topic_handler("lengths", decode = length, max_payload = "1KiB")]
-#[expect(clippy::unused_async, reason = "passed on as `allow`")]
-async fn on_length(length: usize) {
-    drop(length.to_string());
-}
+#[expect(unused_variables, reason = "the adapter must not expect it too")]
+async fn on_length(length: usize) {}
 
 #[test]
 fn they_are_registered() {

@@ -26,7 +26,6 @@ async fn on_zebra(_: Raw) {}
     start = "latest",
     max_payload = "1MiB"
 )]
-#[expect(clippy::unused_async, reason = "an attribute of the user's")]
 pub(crate) async fn on_change(
     event: DatabaseEvent<serde::de::IgnoredAny>,
     _: Headers,
@@ -105,8 +104,9 @@ fn topics_are_kept_as_written() {
 fn a_handler_stands_where_its_function_is_named() {
     let line = include_str!("registered.rs")
         .lines()
-        .position(|line| line.contains("async fn on_change("))
-        .map(|at| u32::try_from(at).unwrap() + 1);
+        .zip(1..)
+        .find(|(line, _)| line.contains("async fn on_change("))
+        .map(|(_, number)| number);
 
     let Place { file, line: told } = by_name()["analytics"].place();
 
