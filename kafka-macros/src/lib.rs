@@ -60,7 +60,7 @@ use crate::model::HandlerModel;
 ///
 /// | option | value | default |
 /// |---|---|---|
-/// | `"orders"`, … | topics; `${NAME}` and `${NAME:default}` are filled in from the environment at start | one, or `pattern` |
+/// | `"orders"`, … | topics | one, or `pattern` |
 /// | `pattern = r"^orders\."` | regular expression that starts with `^`, instead of topics | none |
 /// | `group = "billing"` | consumer group | the runtime's group id |
 /// | `ordering = "key"` | what waits for each other: the records of a `"key"`, of a `"partition"`, or `"none"` | `"key"` |
@@ -70,7 +70,7 @@ use crate::model::HandlerModel;
 /// | `retry(…, initial = "100ms")` | duration; longest first wait, doubled by each attempt | `"100ms"` |
 /// | `retry(…, max = "30s")` | duration; longest wait, not shorter than `initial` | `"30s"` |
 /// | `on_failure = "dead_letter"` | after the last attempt: `"dead_letter"`, `"skip"`, or `"stop"` the runtime | `"dead_letter"` |
-/// | `dead_letter = "billing.dlq"` | dead letter topic; `${…}` as in topics; not with `"skip"` or `"stop"` | `{group}.{topic}.dlq` |
+/// | `dead_letter = "billing.dlq"` | dead letter topic; not with `"skip"` or `"stop"` | `{group}.{topic}.dlq` |
 /// | `enabled_if = "ENABLE_BILLING"` | environment variable that must be `true`, `1`, `yes` or `on` at start | always enabled |
 /// | `name = "billing"` | name in logs, metrics and the start table | the function's |
 /// | `start = "earliest"` | where a group without a committed offset begins: `"earliest"` or `"latest"` | `"earliest"` |
@@ -79,7 +79,8 @@ use crate::model::HandlerModel;
 /// | `crate = path::to::reexport` | where `kafka_runtime` is, if under another name | `::kafka_runtime` |
 ///
 /// A duration is a whole number and `ms`, `s`, `m` or `h`. A size is a whole number and `B`, `kB`, `MB`, `GB` (powers
-/// of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024).
+/// of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024). In topics, `pattern`, `group` and `dead_letter`, `${NAME}` and
+/// `${NAME:default}` are filled in from the environment at start.
 ///
 /// # Limits
 ///

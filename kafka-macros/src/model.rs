@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
+use regex_lite::Regex;
 use syn::{ExprPath, LitInt, LitStr, Path};
 
 use crate::args::{Args, Setting, Value, not_a_literal, span_of};
@@ -172,9 +173,8 @@ impl Options {
         match setting.name().as_str() {
             // A regular expression is judged in `check_pattern`.
             "pattern" => self.pattern = text(setting, errors),
-            // A group id has no rules in Kafka, but an empty one means no group.
             "group" => {
-                self.group = text(setting, errors).filter(|t| not_blank(t, "group id", errors));
+                self.group = text(setting, errors).filter(|t| holds(t, values::group, errors));
             }
             "ordering" => self.ordering = choice(setting, errors),
             // No call at all may be in flight with 0, and nothing would ever be handled.
@@ -198,7 +198,8 @@ impl Options {
                 self.enabled_if =
                     text(setting, errors).filter(|t| holds(t, values::variable, errors));
             }
-            "name" => self.name = text(setting, errors).filter(|t| not_blank(t, "name", errors)),
+            // A name is there to be read.
+            "name" => self.name = text(setting, errors).filter(|t| holds(t, values::name, errors)),
             "start" => self.start = choice(setting, errors),
             "max_payload" => self.max_payload = parsed(setting, values::size, errors),
             "decode" => self.decode = path(setting, errors),
@@ -235,22 +236,14 @@ impl Options {
         let Some(pattern) = &self.pattern else {
             return;
         };
-        // librdkafka takes a name for a pattern only if it starts with `^`.
-        if !pattern.value().starts_with('^') {
-            errors.at(
-                pattern,
-                format!("a pattern starts with `^`: r\"^{}\"", pattern.value()),
-            );
-        }
-        // A pattern is a regular expression.
-        match regex_lite::Regex::new(&pattern.value()) {
-            Err(error) => errors.at(pattern, format!("not a regular expression: {error}")),
+        match values::pattern(&pattern.value()) {
+            Err(error) => errors.at(pattern, error),
             Ok(pattern) => self.check_pattern_matches(&pattern, errors),
         }
     }
 
     /// A handler whose pattern matches its own dead letter topic would feed on its own failures.
-    fn check_pattern_matches(&self, pattern: &regex_lite::Regex, errors: &mut Errors) {
+    fn check_pattern_matches(&self, pattern: &Regex, errors: &mut Errors) {
         if let Some(topic) = &self.dead_letter
             && !topic.value().contains("${")
             && pattern.is_match(&topic.value())
@@ -311,7 +304,7 @@ impl RetryOptions {
                 format!("`retry` is empty: `{}`", example("retry")),
             );
         }
-        let mut place = None;
+        let mut waits = Vec::new();
         for setting in unique(&args.settings, RETRY_OPTIONS, errors) {
             match setting.name().as_str() {
                 // The first attempt counts.
@@ -324,11 +317,12 @@ impl RetryOptions {
                 name => unreachable!("`{name}` is not in RETRY_OPTIONS"),
             }
             if setting.name != "attempts" {
-                place.get_or_insert_with(|| span_of(setting));
+                waits.push(span_of(setting));
             }
         }
-        // The first wait is not longer than the longest.
-        if let Some(place) = place
+        // The first wait is not longer than the longest; one that could not be read is not judged by the default.
+        let are_read = [retry.initial_ms, retry.max_ms].iter().flatten().count() == waits.len();
+        if let Some(place) = waits.first().copied().filter(|_| are_read)
             && retry.initial_ms.unwrap_or(RETRY_INITIAL_MS) > retry.max_ms.unwrap_or(RETRY_MAX_MS)
         {
             errors.at_span(place, retry.too_long());
@@ -536,15 +530,4 @@ fn holds(text: &LitStr, rule: fn(&str) -> Result<(), String>, errors: &mut Error
     rule(&text.value())
         .map_err(|error| errors.at(text, error))
         .is_ok()
-}
-
-fn not_blank(text: &LitStr, what: &str, errors: &mut Errors) -> bool {
-    let is_blank = text.value().trim().is_empty();
-    if is_blank {
-        errors.at(
-            text,
-            format!("the {what} is empty: write one, or leave the option out"),
-        );
-    }
-    !is_blank
 }

@@ -1,6 +1,8 @@
-//! What the texts in the attribute mean: durations, sizes, topic names, names of environment variables.
+//! What the texts in the attribute mean: durations, sizes, names of topics, patterns, groups, environment variables.
 //!
 //! Functions from a text to its meaning; an error is a sentence that says what to write instead.
+
+use regex_lite::Regex;
 
 use crate::errors::closest;
 
@@ -109,6 +111,32 @@ pub(crate) fn topic(text: &str) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// Checks a consumer group's id: Kafka takes any text, but an empty one means no group.
+pub(crate) fn group(text: &str) -> Result<(), String> {
+    let template = Template::parse(text)?;
+    if template.is_complete && template.literal.trim().is_empty() {
+        return Err("the group id is empty: write one, or leave the option out".to_owned());
+    }
+    Ok(())
+}
+
+/// Checks a handler's name.
+pub(crate) fn name(text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        return Err("the name is empty: write one, or leave the option out".to_owned());
+    }
+    Ok(())
+}
+
+/// Reads a pattern of topics. librdkafka takes a name for a pattern only if it starts with `^`.
+pub(crate) fn pattern(text: &str) -> Result<Regex, String> {
+    let template = Template::parse(text)?;
+    if !template.literal.starts_with('^') && !text.starts_with("${") {
+        return Err(format!("a pattern starts with `^`: r\"^{text}\""));
+    }
+    Regex::new(&template.literal).map_err(|error| format!("not a regular expression: {error}"))
 }
 
 fn is_topic_char(c: char) -> bool {
@@ -285,6 +313,18 @@ mod tests {
             let error = refusal(topic(bad));
             assert!(error.contains(hint), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn groups_and_patterns_may_come_from_the_environment() {
+        assert_eq!(group("${GROUP:g}-${STAGE}"), Ok(()));
+        assert!(refusal(group("${GROUP:}")).contains("empty"));
+        assert!(refusal(group("${GROUP")).contains("not closed"));
+        for good in [r"^auth\.\w+$", r"^${DB:auth}\.(a|b)$", "${PATTERN}"] {
+            assert!(pattern(good).is_ok(), "{good}");
+        }
+        assert!(refusal(pattern("auth.*")).contains("r\"^auth.*\""));
+        assert!(refusal(pattern("^(auth")).contains("not a regular expression"));
     }
 
     #[test]

@@ -21,6 +21,9 @@ async fn long_waits(_: Raw) {}
 #[topic_handler("a", r#name = "another name", enabled_if = "_ENABLE_9", dead_letter = "${DLQ:a.dlq}")]
 async fn names(_: Raw) {}
 
+#[topic_handler(pattern = r"^${DB:auth}\.public\.", group = "${STAGE}-users")]
+async fn from_the_environment(_: Raw) {}
+
 fn main() {
-    assert_eq!(kafka_runtime::registered().len(), 7);
+    assert_eq!(kafka_runtime::registered().len(), 8);
 }
