@@ -457,21 +457,22 @@ mod tests {
         );
     }
 
+    /// As generated code has it.
+    macro_rules! probed {
+        ($returned:expr, $cx:expr) => {
+            (&$returned).__kafka_outcome().of($returned, $cx)
+        };
+    }
+
     #[test]
     fn a_type_that_classifies_itself_is_probed() {
         let cx = HandlerContext::for_test();
         let typed: Result<(), Declined> = Err(Declined);
         let anyhow: anyhow::Result<()> = Err(anyhow::anyhow!("x"));
 
-        assert_eq!(
-            kind((&typed).__kafka_outcome().of(typed, &cx)),
-            FailureKind::Permanent
-        );
-        assert_eq!(
-            kind((&anyhow).__kafka_outcome().of(anyhow, &cx)),
-            FailureKind::Unclassified
-        );
-        assert!(matches!((&()).__kafka_outcome().of((), &cx), Outcome::Ack));
+        assert_eq!(kind(probed!(typed, &cx)), FailureKind::Permanent);
+        assert_eq!(kind(probed!(anyhow, &cx)), FailureKind::Unclassified);
+        assert!(matches!(probed!((), &cx), Outcome::Ack));
     }
 
     #[test]
