@@ -42,8 +42,8 @@ pub use handler::{Handler, HandlerFn, Ordering, Place, Start};
 pub use manager::{ConsumerState, KafkaConsumer, KafkaManager, ManagerError, SubscribeOptions};
 pub use observe::{Event, Observer, TracingObserver};
 pub use outcome::{
-    BoxError, Classifier, Classify, ErrorClass, Failure, FailureKind, IntoOutcome, Outcome,
-    PermanentError, RetryableError,
+    BoxError, Classifier, Classify, ErrorClass, Failure, FailureKind, HandlerError, IntoOutcome,
+    Outcome, PermanentError, RetryableError,
 };
 pub use payload::{FromRecord, Json, JsonOrText, Raw, Text};
 pub use producer::{KafkaProducer, MessagePayload, ProduceError, ProducedRecord, SendError};
@@ -57,28 +57,50 @@ pub use template::TemplateError;
 /// What generated code calls. Not part of the public interface: anything here may change in any release.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::engine::lane::{Lane, LaneDriver, LaneShared};
-    pub use crate::outcome::probe;
-    pub use crate::registration::{ClassifierRegistration, Registration};
+    pub use core::option::Option::Some;
+    pub use core::result::Result::{Err, Ok};
+    pub use core::{future::Future, marker::Send, module_path};
+
     pub use inventory::submit;
 
+    pub use crate::engine::lane::{Lane, LaneDriver, LaneShared};
+    pub use crate::registration::{ClassifierRegistration, Registration};
+    pub use crate::{
+        Classifier, DecodeError, FailurePolicy, FromContext, HandlerContext, Ordering, Outcome,
+        Record, Requirements, Start,
+    };
+    pub use crate::{outcome::probe as outcome, payload::probe as payload};
+
+    /// What a registration makes for each assigned partition.
+    pub type Driver = Box<dyn LaneDriver>;
+
     /// Makes the driver of a generated adapter.
-    pub fn driver<F, Fut>(adapter: F) -> Box<dyn LaneDriver>
+    pub fn driver<F, Fut>(adapter: F) -> Driver
     where
-        F: Fn(crate::Record, crate::HandlerContext) -> Fut + Send + 'static,
-        Fut: Future<Output = crate::Outcome> + Send + 'static,
+        F: Fn(Record, HandlerContext) -> Fut + Send + 'static,
+        Fut: Future<Output = Outcome> + Send + 'static,
     {
         Box::new(Lane::new(adapter))
     }
 
-    /// Says of which type a row is missing `Deserialize`, at the row.
-    #[diagnostic::on_unimplemented(
-        message = "`{Self}` cannot be the row of a `DatabaseEvent`",
-        label = "cannot be decoded from JSON",
-        note = "`#[derive(serde::Deserialize)]` on the type"
-    )]
-    pub trait Row<'m> {}
+    /// Decodes a payload with the function of the `decode` option.
+    pub fn decode_with<'m, T>(
+        record: &'m Record,
+        decode: impl FnOnce(&'m Record) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        decode(record)
+    }
 
-    #[diagnostic::do_not_recommend]
-    impl<'m, T: serde::Deserialize<'m>> Row<'m> for T {}
+    /// The outcome of a record whose argument could not be made.
+    pub fn undecodable(error: DecodeError) -> Outcome {
+        Outcome::Fail(error.into())
+    }
+
+    /// Requires `Send` where the compiler's notes say which value is held across which await. What it returns is
+    /// opaque, so that the adapter is not blamed a second time.
+    pub fn handler_future_must_be_send<F: Future + Send>(
+        future: F,
+    ) -> impl Future<Output = F::Output> + Send {
+        future
+    }
 }

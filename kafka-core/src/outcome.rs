@@ -283,6 +283,19 @@ impl Classifiers {
     }
 }
 
+/// The error of a handler: whatever converts into a boxed error. Never implemented by hand.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a topic handler",
+    label = "does not convert into `Box<dyn Error + Send + Sync>`",
+    note = "`anyhow::Error` can, or a type of your own that is `std::error::Error + Send + Sync + 'static` (derive it \
+            with `thiserror`)",
+    note = "`Box<dyn Error>` is not `Send`: write `Box<dyn Error + Send + Sync>`"
+)]
+pub trait HandlerError: Into<BoxError> + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<BoxError> + 'static> HandlerError for E {}
+
 /// What a handler may return.
 ///
 /// `()`, [`Outcome`], `Result<(), E>` and `Result<Outcome, E>` for any error that converts into a boxed error:
@@ -310,7 +323,7 @@ impl IntoOutcome for Outcome {
     }
 }
 
-impl<T: IntoOutcome, E: Into<BoxError> + 'static> IntoOutcome for Result<T, E> {
+impl<T: IntoOutcome, E: HandlerError> IntoOutcome for Result<T, E> {
     fn into_outcome(self, cx: &HandlerContext) -> Outcome {
         match self {
             Ok(value) => value.into_outcome(cx),
@@ -331,56 +344,67 @@ pub(crate) fn fail<E: Into<BoxError> + 'static>(
     Failure::new(class.map_or(FailureKind::Unclassified, Into::into), error)
 }
 
-/// Finds `E: Classify` in generated code, where the handler's type is known (autoref specialisation).
+/// Finds `E: Classify` in generated code, where the handler's type is known (autoref specialisation, as in anyhow's
+/// `kind`): the choice has no bound, so that a return type that is no outcome is told by [`IntoOutcome`] alone.
 pub mod probe {
-    use super::{BoxError, Classify, ErrorClass, HandlerContext, IntoOutcome, Outcome, fail};
-
-    /// Wraps what a handler returned.
-    #[derive(Debug)]
-    pub struct Returned<R>(pub Option<R>);
+    use super::{Classify, HandlerContext, HandlerError, IntoOutcome, Outcome, fail};
 
     /// The handler's error classifies itself.
-    pub trait ByType {
-        /// See [`IntoOutcome::into_outcome`].
-        fn outcome(&mut self, cx: &HandlerContext) -> Outcome;
-    }
+    #[derive(Debug)]
+    pub struct Typed;
 
     /// Anything else that a handler may return.
-    pub trait ByChain {
-        /// See [`IntoOutcome::into_outcome`].
-        fn outcome(&mut self, cx: &HandlerContext) -> Outcome;
+    #[derive(Debug)]
+    pub struct Untyped;
+
+    /// Chooses [`Typed`].
+    pub trait ByType {
+        /// Chooses what makes the outcome.
+        fn __kafka_outcome(&self) -> Typed {
+            Typed
+        }
     }
 
-    impl<T, E> ByType for Returned<Result<T, E>>
-    where
-        T: IntoOutcome,
-        E: Classify + Into<BoxError> + 'static,
-    {
-        fn outcome(&mut self, cx: &HandlerContext) -> Outcome {
-            match self.0.take() {
-                Some(Ok(value)) => value.into_outcome(cx),
-                Some(Err(error)) => {
-                    let class: ErrorClass = error.classify();
+    impl<T, E: Classify> ByType for Result<T, E> {}
+
+    /// Chooses [`Untyped`].
+    pub trait ByChain {
+        /// Chooses what makes the outcome.
+        fn __kafka_outcome(&self) -> Untyped {
+            Untyped
+        }
+    }
+
+    impl<R> ByChain for &R {}
+
+    impl Typed {
+        /// See [`IntoOutcome::into_outcome`].
+        pub fn of<T, E>(self, returned: Result<T, E>, cx: &HandlerContext) -> Outcome
+        where
+            T: IntoOutcome,
+            E: Classify + HandlerError,
+        {
+            match returned {
+                Ok(value) => value.into_outcome(cx),
+                Err(error) => {
+                    let class = error.classify();
                     Outcome::Fail(fail(error, Some(class), cx.classifiers()))
                 }
-                None => unreachable!("an outcome is taken once"),
             }
         }
     }
 
-    impl<R: IntoOutcome> ByChain for &mut Returned<R> {
-        fn outcome(&mut self, cx: &HandlerContext) -> Outcome {
-            match self.0.take() {
-                Some(returned) => returned.into_outcome(cx),
-                None => unreachable!("an outcome is taken once"),
-            }
+    impl Untyped {
+        /// See [`IntoOutcome::into_outcome`].
+        pub fn of<R: IntoOutcome>(self, returned: R, cx: &HandlerContext) -> Outcome {
+            returned.into_outcome(cx)
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::probe::{ByChain as _, ByType as _, Returned};
+    use super::probe::{ByChain as _, ByType as _};
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
@@ -433,24 +457,22 @@ mod tests {
         );
     }
 
+    /// As generated code has it.
+    macro_rules! probed {
+        ($returned:expr, $cx:expr) => {
+            (&$returned).__kafka_outcome().of($returned, $cx)
+        };
+    }
+
     #[test]
     fn a_type_that_classifies_itself_is_probed() {
         let cx = HandlerContext::for_test();
         let typed: Result<(), Declined> = Err(Declined);
         let anyhow: anyhow::Result<()> = Err(anyhow::anyhow!("x"));
 
-        assert_eq!(
-            kind((&mut Returned(Some(typed))).outcome(&cx)),
-            FailureKind::Permanent
-        );
-        assert_eq!(
-            kind((&mut Returned(Some(anyhow))).outcome(&cx)),
-            FailureKind::Unclassified
-        );
-        assert!(matches!(
-            (&mut Returned(Some(()))).outcome(&cx),
-            Outcome::Ack
-        ));
+        assert_eq!(kind(probed!(typed, &cx)), FailureKind::Permanent);
+        assert_eq!(kind(probed!(anyhow, &cx)), FailureKind::Unclassified);
+        assert!(matches!(probed!((), &cx), Outcome::Ack));
     }
 
     #[test]

@@ -195,6 +195,126 @@ impl<T: DeserializeOwned> FromRecord<'_> for JsonOrText<T> {
     }
 }
 
+/// Finds the type to blame for a payload that cannot be decoded, in generated code (autoref specialisation): of
+/// `DatabaseEvent<User>` the compiler should speak of `User`, and only once.
+pub mod probe {
+    use std::marker::PhantomData;
+
+    use serde::Deserialize;
+
+    use super::{DecodeError, FromRecord, Json, JsonOrText, Record};
+    use crate::event::DatabaseEvent;
+
+    /// The row of a `DatabaseEvent`.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be the row of a `DatabaseEvent`",
+        label = "cannot be decoded from JSON",
+        note = "`#[derive(serde::Deserialize)]` on the type"
+    )]
+    pub trait Row<'m>: Deserialize<'m> {}
+
+    #[diagnostic::do_not_recommend]
+    impl<'m, T: Deserialize<'m>> Row<'m> for T {}
+
+    /// What an `Option`, a `Json` or a `JsonOrText` holds.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` cannot be decoded from JSON",
+        label = "cannot be decoded from JSON",
+        note = "`#[derive(serde::Deserialize)]` on the type",
+        note = "`Raw` and `Text` can be absent themselves: take them without `Option`"
+    )]
+    pub trait Inner<'m>: Deserialize<'m> {}
+
+    #[diagnostic::do_not_recommend]
+    impl<'m, T: Deserialize<'m>> Inner<'m> for T {}
+
+    /// A payload's type, without a value.
+    #[derive(Debug)]
+    pub struct Payload<P>(PhantomData<fn() -> P>);
+
+    impl<P> Payload<P> {
+        /// The type `P`.
+        #[expect(clippy::new_without_default, reason = "only generated code makes one")]
+        pub const fn new() -> Self {
+            Self(PhantomData)
+        }
+    }
+
+    /// Decodes `P`, whose bounds speak of a [`Row`].
+    #[derive(Debug)]
+    pub struct OfRow<P>(PhantomData<fn() -> P>);
+
+    /// Decodes `P`, whose bounds speak of its [`Inner`] type.
+    #[derive(Debug)]
+    pub struct OfInner<P>(PhantomData<fn() -> P>);
+
+    /// Decodes `P`, whose bounds speak of itself.
+    #[derive(Debug)]
+    pub struct OfPayload<P>(PhantomData<fn() -> P>);
+
+    /// Chooses [`OfRow`].
+    pub trait ByRow<P> {
+        /// Chooses the decoder.
+        fn __kafka_payload(&self) -> OfRow<P> {
+            OfRow(PhantomData)
+        }
+    }
+
+    /// Chooses [`OfInner`].
+    pub trait ByInner<P> {
+        /// Chooses the decoder.
+        fn __kafka_payload(&self) -> OfInner<P> {
+            OfInner(PhantomData)
+        }
+    }
+
+    /// Chooses [`OfPayload`].
+    pub trait ByPayload<P> {
+        /// Chooses the decoder.
+        fn __kafka_payload(&self) -> OfPayload<P> {
+            OfPayload(PhantomData)
+        }
+    }
+
+    impl<P> ByPayload<P> for Payload<P> {}
+
+    impl<P> OfPayload<P> {
+        /// See [`FromRecord::from_record`].
+        pub fn decode<'m>(self, record: &'m Record) -> Result<P, DecodeError>
+        where
+            P: FromRecord<'m>,
+        {
+            P::from_record(record)
+        }
+    }
+
+    macro_rules! blame {
+        ($decoder:ident, $choice:ident for $receiver:ty, $payload:ty, T: $($bound:tt)*) => {
+            impl<T> $choice<$payload> for $receiver {}
+
+            impl<T> $decoder<$payload> {
+                /// See [`FromRecord::from_record`].
+                pub fn decode<'m>(self, record: &'m Record) -> Result<$payload, DecodeError>
+                where
+                    T: $($bound)*,
+                {
+                    <$payload>::from_record(record)
+                }
+            }
+        };
+    }
+
+    // The more `&`, the sooner the compiler chooses it: generated code calls it on `&&&Payload`.
+    type Event<T> = DatabaseEvent<T>;
+    blame!(OfRow, ByRow for &&Payload<Event<T>>, Event<T>, T: Row<'m>);
+    blame!(OfRow, ByRow for &&Payload<Option<Event<T>>>, Option<Event<T>>, T: Row<'m>);
+    blame!(OfRow, ByRow for &&Payload<Json<Event<T>>>, Json<Event<T>>, T: Row<'m>);
+    blame!(OfRow, ByRow for &&Payload<JsonOrText<Event<T>>>, JsonOrText<Event<T>>, T: for<'a> Row<'a>);
+    blame!(OfInner, ByInner for &Payload<Option<T>>, Option<T>, T: Inner<'m>);
+    blame!(OfInner, ByInner for &Payload<Json<T>>, Json<T>, T: Inner<'m>);
+    blame!(OfInner, ByInner for &Payload<JsonOrText<T>>, JsonOrText<T>, T: for<'a> Inner<'a>);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

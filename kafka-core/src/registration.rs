@@ -3,6 +3,7 @@
 //! The only file that names `inventory`. A registration is a constant; all behaviour is in the function pointers it
 //! holds.
 
+use std::panic::Location;
 use std::time::Duration;
 
 use crate::engine::lane::LaneDriver;
@@ -37,19 +38,22 @@ pub struct Registration {
 inventory::collect!(Registration);
 
 impl Registration {
-    /// A handler with the default options and no topic yet.
+    /// A handler with the default options and no topic yet; its place is the caller's.
+    #[track_caller]
     pub const fn new(
         name: &'static str,
         module: &'static str,
-        file: &'static str,
-        line: u32,
         driver: fn() -> Box<dyn LaneDriver>,
         requires: fn(&mut Requirements),
     ) -> Self {
+        let place = Location::caller();
         Self {
             name,
             module,
-            place: Place { file, line },
+            place: Place {
+                file: place.file(),
+                line: place.line(),
+            },
             driver,
             requires,
             topics: &[],

@@ -1,12 +1,159 @@
-//! stub
-use proc_macro::TokenStream;
-/// x
+//! The attribute macros of `kafka-runtime`, which re-exports them. Services depend on `kafka-runtime` only.
+//!
+//! Three steps, a file each: `args` reads what stands in the parentheses, `model` and `signature` judge it, `expand`
+//! prints. All mistakes of one function are reported at once (`errors`), each at the token to change. The function
+//! itself is emitted as it came, whatever is wrong with it.
+//!
+//! ```text
+//! #[topic_handler("users", group = "g")]  ->  args  ->  model      ->  expand  ->  async fn on_user(..) { .. }
+//! async fn on_user(..) { .. }                           signature                  const _: () = { adapter, registration };
+//! ```
+
+mod args;
+mod classify;
+mod errors;
+mod expand;
+mod model;
+mod signature;
+mod values;
+
+use proc_macro2::TokenStream;
+
+use crate::errors::Errors;
+use crate::model::HandlerModel;
+
+/// Makes an async function the handler of one or more topics.
+///
+/// ```
+/// use kafka_runtime::{DatabaseEvent, Headers, Key, topic_handler};
+///
+/// #[derive(serde::Deserialize)]
+/// struct User { id: i64, email: String }
+///
+/// #[derive(serde::Deserialize)]
+/// struct UserKey { id: i64 }
+///
+/// #[topic_handler("auth.public.users", group = "mailer", timeout = "30s", retry(attempts = 5))]
+/// async fn on_user(event: DatabaseEvent<User>, Key(key): Key<UserKey>, headers: Headers) -> anyhow::Result<()> {
+///     if let Some(user) = event.after() {
+///         println!("{} {} ({} headers)", key.id, user.email, headers.len());
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// The function stays as written: call it in a unit test without any Kafka. `kafka_runtime::run()` finds it through
+/// the linker; a library crate that only defines handlers is linked only if the binary names it,
+/// `use my_handlers as _;`.
+///
+/// # Arguments of the function
+///
+/// The first is the payload: any `T: serde::Deserialize` (JSON), owned or borrowed (`Event<'_>`), `Option<T>` if there
+/// are tombstones, `DatabaseEvent<T>`, `Json<T>`, `JsonOrText<T>`, `Text`, `Raw`, `Record`, a type with
+/// `impl FromRecord<'_>`, or whatever the `decode` option returns. After it come extractors in any order: `Key<T>`,
+/// `Headers`, `RecordMetadata`, `State<T>`, `KafkaProducer`, `CancellationToken`, or a type with `impl FromContext<'_>`.
+///
+/// It returns `()`, `Outcome`, `Result<(), E>` or `Result<Outcome, E>`, for any `E` that converts into
+/// `Box<dyn Error + Send + Sync>`: `anyhow::Error`, or an error of your own.
+///
+/// # Options
+///
+/// | option | value | default |
+/// |---|---|---|
+/// | `"orders"`, … | topics | one, or `pattern` |
+/// | `pattern = r"^orders\."` | regular expression that starts with `^`, instead of topics | none |
+/// | `group = "billing"` | consumer group | the runtime's group id |
+/// | `ordering = "key"` | what waits for each other: the records of a `"key"`, of a `"partition"`, or `"none"` | `"key"` |
+/// | `concurrency = 256` | most calls in flight of this handler in this process, from 1 | `256` |
+/// | `timeout = "30s"` | duration of one attempt | no limit |
+/// | `retry(attempts = 8, …)` | attempts in all, from 1; 1 is no retry | `8` |
+/// | `retry(…, initial = "100ms")` | duration; longest first wait, doubled by each attempt | `"100ms"` |
+/// | `retry(…, max = "30s")` | duration; longest wait, not shorter than `initial` | `"30s"` |
+/// | `on_failure = "dead_letter"` | after the last attempt: `"dead_letter"`, `"skip"`, or `"stop"` the runtime | `"dead_letter"` |
+/// | `dead_letter = "billing.dlq"` | dead letter topic; not with `"skip"` or `"stop"` | `{group}.{topic}.dlq` |
+/// | `enabled_if = "ENABLE_BILLING"` | environment variable that must be `true`, `1`, `yes` or `on` at start | always enabled |
+/// | `name = "billing"` | name in logs, metrics and the start table | the function's |
+/// | `start = "earliest"` | where a group without a committed offset begins: `"earliest"` or `"latest"` | `"earliest"` |
+/// | `max_payload = "1MiB"` | size; larger values go to the failure policy without being decoded | no limit |
+/// | `decode = path::to::decoder` | `fn(&Record) -> Result<T, DecodeError>` that makes the payload; it may borrow from the record | the payload's type |
+/// | `crate = path::to::reexport` | where `kafka_runtime` is, if under another name | `::kafka_runtime` |
+///
+/// A duration is a whole number and `ms`, `s`, `m` or `h`. A size is a whole number and `B`, `kB`, `MB`, `GB` (powers
+/// of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024). In topics, `pattern`, `group` and `dead_letter`, `${NAME}` and
+/// `${NAME:default}` are filled in from the environment at start.
+///
+/// # Limits
+///
+/// The function is not generic, has no named lifetimes (`'_` is inferred) and is not in an `impl` block. Its future is
+/// `Send`. A stream combinator over data borrowed from the record (`buffer_unordered`) may fail to compile with
+/// "implementation of `FnOnce` is not general enough"; that is a limit of the compiler: take the data owned there.
+///
+/// ```compile_fail
+/// # use kafka_runtime::{Raw, topic_handler};
+/// #[topic_handler("orders", timeout = 30)] // a duration has a unit: "30s"
+/// async fn on_order(_: Raw) {}
+/// ```
 #[proc_macro_attribute]
-pub fn topic_handler(_: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn topic_handler(
+    args: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    beside(item, |item| handler(args.into(), item))
 }
-/// x
+
+/// Registers an error type, so that its [`Classify`] is also found inside an `anyhow::Error`.
+///
+/// ```
+/// use kafka_runtime::{Classify, ErrorClass, classify};
+///
+/// #[derive(Debug)]
+/// enum PaymentError { Declined, Unreachable }
+///
+/// # impl std::fmt::Display for PaymentError {
+/// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("payment") }
+/// # }
+/// impl std::error::Error for PaymentError {}
+///
+/// #[classify]
+/// impl Classify for PaymentError {
+///     fn classify(&self) -> ErrorClass {
+///         match self {
+///             Self::Declined => ErrorClass::Permanent,
+///             Self::Unreachable => ErrorClass::Retryable,
+///         }
+///     }
+/// }
+/// ```
+///
+/// Not needed for a handler that returns `Result<_, PaymentError>`. The only option is `crate = path::to::reexport`.
+///
+/// [`Classify`]: https://docs.rs/kafka-runtime/latest/kafka_runtime/trait.Classify.html
 #[proc_macro_attribute]
-pub fn classify(_: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn classify(
+    args: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    beside(item, |item| classify::expand(args.into(), item))
+}
+
+/// Returns the item as it came, and beside it what is made of it, or the errors.
+fn beside(
+    item: proc_macro::TokenStream,
+    expand: impl FnOnce(TokenStream) -> syn::Result<TokenStream>,
+) -> proc_macro::TokenStream {
+    let made = expand(item.clone().into()).unwrap_or_else(syn::Error::into_compile_error);
+    let mut all = item;
+    all.extend(proc_macro::TokenStream::from(made));
+    all
+}
+
+fn handler(args: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
+    let mut errors = Errors::default();
+    let args = args::parse(args, &mut errors);
+    let model = syn::parse2(item)
+        .map_err(|error| errors.push(error))
+        .ok()
+        .and_then(|item| HandlerModel::new(args, &item, &mut errors));
+    errors.finish()?;
+    Ok(model.as_ref().map(expand::registration).unwrap_or_default())
 }

@@ -1,0 +1,533 @@
+//! What a handler is, once every rule about its options holds. The rules about its function are in `signature`.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote};
+use regex_lite::Regex;
+use syn::{ExprPath, LitInt, LitStr, Path};
+
+use crate::args::{Args, Setting, Value, not_a_literal, span_of};
+use crate::errors::{Errors, closest};
+use crate::signature::{Function, HandlerItem};
+use crate::values;
+
+/// Everything the expansion needs to know.
+pub(crate) struct HandlerModel {
+    /// Where the generated code finds the runtime.
+    pub(crate) krate: TokenStream,
+    pub(crate) options: Options,
+    pub(crate) function: Function,
+}
+
+impl HandlerModel {
+    /// Judges the attribute and the function; `None` if there is an error.
+    pub(crate) fn new(args: Args, item: &HandlerItem, errors: &mut Errors) -> Option<Self> {
+        let options = Options::new(args, errors);
+        let function = Function::new(item, options.decode.is_some(), errors)?;
+        Some(Self {
+            krate: krate(options.krate.as_ref()),
+            options,
+            function,
+        })
+    }
+}
+
+/// Returns the path of the runtime: the one given, else `::kafka_runtime`.
+pub(crate) fn krate(given: Option<&Path>) -> TokenStream {
+    given.map_or_else(|| quote!(::kafka_runtime), ToTokens::to_token_stream)
+}
+
+/// The options, their values read. `None` is the runtime's default.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) topics: Vec<LitStr>,
+    pub(crate) pattern: Option<LitStr>,
+    pub(crate) group: Option<LitStr>,
+    pub(crate) ordering: Option<Ordering>,
+    pub(crate) concurrency: Option<u32>,
+    pub(crate) timeout_ms: Option<u64>,
+    pub(crate) retry: RetryOptions,
+    pub(crate) on_failure: Option<FailurePolicy>,
+    pub(crate) dead_letter: Option<LitStr>,
+    pub(crate) enabled_if: Option<LitStr>,
+    pub(crate) name: Option<LitStr>,
+    pub(crate) start: Option<Start>,
+    pub(crate) max_payload: Option<u32>,
+    pub(crate) decode: Option<ExprPath>,
+    pub(crate) krate: Option<Path>,
+}
+
+/// `retry(…)`.
+#[derive(Default)]
+pub(crate) struct RetryOptions {
+    pub(crate) attempts: Option<u32>,
+    pub(crate) initial_ms: Option<u64>,
+    pub(crate) max_ms: Option<u64>,
+}
+
+/// The variants of an enum of the runtime, under their names in the attribute.
+macro_rules! choice {
+    ($name:ident { $($variant:ident = $text:literal),* }) => {
+        #[derive(Clone, Copy, PartialEq)]
+        pub(crate) enum $name {
+            $($variant),*
+        }
+
+        impl Choice for $name {
+            const ALL: &'static [(&'static str, Self)] = &[$(($text, Self::$variant)),*];
+        }
+
+        impl ToTokens for $name {
+            fn to_tokens(&self, tokens: &mut TokenStream) {
+                tokens.extend(match self {
+                    $(Self::$variant => quote!($name::$variant)),*
+                });
+            }
+        }
+    };
+}
+
+trait Choice: Copy + 'static {
+    const ALL: &'static [(&'static str, Self)];
+}
+
+choice!(Ordering { Key = "key", Partition = "partition", None = "none" });
+choice!(Start { Earliest = "earliest", Latest = "latest" });
+choice!(FailurePolicy { DeadLetter = "dead_letter", Skip = "skip", Stop = "stop" });
+
+/// Every option with an example of its use, as the messages show it.
+const OPTIONS: &[(&str, &str)] = &[
+    ("concurrency", "concurrency = 256"),
+    ("crate", "crate = path::to::kafka_runtime"),
+    ("dead_letter", "dead_letter = \"billing.orders.dlq\""),
+    ("decode", "decode = path::to::decoder"),
+    ("enabled_if", "enabled_if = \"ENABLE_BILLING\""),
+    ("group", "group = \"billing\""),
+    ("max_payload", "max_payload = \"1MiB\""),
+    ("name", "name = \"on_order\""),
+    ("on_failure", "on_failure = \"skip\""),
+    ("ordering", "ordering = \"partition\""),
+    ("pattern", "pattern = r\"^orders\\.\""),
+    (
+        "retry",
+        "retry(attempts = 8, initial = \"100ms\", max = \"30s\")",
+    ),
+    ("start", "start = \"latest\""),
+    ("timeout", "timeout = \"30s\""),
+];
+
+const RETRY_OPTIONS: &[(&str, &str)] = &[
+    ("attempts", "attempts = 8"),
+    ("initial", "initial = \"100ms\""),
+    ("max", "max = \"30s\""),
+];
+
+/// What people coming from other clients call an option.
+const ALIASES: &[(&str, &str)] = &[
+    ("attempts", "retry(attempts = 8)"),
+    ("auto_offset_reset", "start = \"latest\""),
+    ("decoder", "decode = path::to::decoder"),
+    ("deserialize_with", "decode = path::to::decoder"),
+    ("dlq", "dead_letter = \"billing.orders.dlq\""),
+    ("group_id", "group = \"billing\""),
+    ("max_attempts", "retry(attempts = 8)"),
+    ("max_in_flight", "concurrency = 256"),
+    ("max_retries", "retry(attempts = 8)"),
+    ("offset", "start = \"latest\""),
+    ("parallelism", "concurrency = 256"),
+    ("regex", "pattern = r\"^orders\\.\""),
+    ("retries", "retry(attempts = 8)"),
+];
+
+/// The runtime's default of `retry(initial)`, `Retry::DEFAULT`.
+const RETRY_INITIAL_MS: u64 = 100;
+
+/// The runtime's default of `retry(max)`, `Retry::DEFAULT`.
+const RETRY_MAX_MS: u64 = 30_000;
+
+impl Options {
+    fn new(args: Args, errors: &mut Errors) -> Self {
+        let mut options = Self::default();
+        let mut places = Places::default();
+        for setting in unique(&args.settings, OPTIONS, errors) {
+            options.set(setting, errors);
+            places.0.push((setting.name(), span_of(setting)));
+        }
+        // There is a topic, or a pattern; one that could not be read is an error already.
+        let is_topic =
+            |setting: &Setting| names_topic(setting) || is_bare_unknown(setting, OPTIONS);
+        let may_have_topic = args.is_partial || args.settings.iter().any(is_topic);
+        if args.topics.is_empty() && places.of("pattern").is_none() && !may_have_topic {
+            errors.at_span(
+                Span::call_site(),
+                "which topic? `#[topic_handler(\"orders\")]`, or `pattern = r\"^orders\\.\"` for many",
+            );
+        }
+        options.topics = args.topics;
+        options.check_topics(errors);
+        options.check_pattern(&places, errors);
+        options.check_dead_letter(errors);
+        options
+    }
+
+    fn set(&mut self, setting: &Setting, errors: &mut Errors) {
+        match setting.name().as_str() {
+            // A regular expression is judged in `check_pattern`.
+            "pattern" => self.pattern = text(setting, errors),
+            "group" => {
+                self.group = text(setting, errors).filter(|t| holds(t, values::group, errors));
+            }
+            "ordering" => self.ordering = choice(setting, errors),
+            // No call at all may be in flight with 0, and nothing would ever be handled.
+            "concurrency" => {
+                self.concurrency = count(
+                    setting,
+                    "to handle one record after another: `ordering = \"partition\"`",
+                    errors,
+                );
+            }
+            "timeout" => self.timeout_ms = parsed(setting, values::duration, errors),
+            "retry" => self.retry = RetryOptions::new(setting, errors),
+            "on_failure" => self.on_failure = choice(setting, errors),
+            // The dead letter topic is a topic.
+            "dead_letter" => {
+                self.dead_letter =
+                    text(setting, errors).filter(|t| holds(t, values::topic, errors));
+            }
+            // `enabled_if` names an environment variable; it is no expression.
+            "enabled_if" => {
+                self.enabled_if =
+                    text(setting, errors).filter(|t| holds(t, values::variable, errors));
+            }
+            // A name is there to be read.
+            "name" => self.name = text(setting, errors).filter(|t| holds(t, values::name, errors)),
+            "start" => self.start = choice(setting, errors),
+            "max_payload" => self.max_payload = parsed(setting, values::size, errors),
+            "decode" => self.decode = path(setting, errors),
+            "crate" => self.krate = path(setting, errors).map(|path| path.path),
+            name => unreachable!("`{name}` is not in OPTIONS"),
+        }
+    }
+
+    fn check_topics(&self, errors: &mut Errors) {
+        for (at, topic) in self.topics.iter().enumerate() {
+            // A topic has a name that Kafka allows.
+            holds(topic, values::topic, errors);
+            // A topic is given once.
+            if self.topics[..at]
+                .iter()
+                .any(|other| other.value() == topic.value())
+            {
+                errors.at(
+                    topic,
+                    format!("topic `{}` is given twice: remove one", topic.value()),
+                );
+            }
+        }
+    }
+
+    fn check_pattern(&self, places: &Places, errors: &mut Errors) {
+        // A pattern takes the place of the topics.
+        if let (Some(pattern), false) = (places.of("pattern"), self.topics.is_empty()) {
+            errors.at_span(
+                pattern,
+                "a handler has topics or a pattern: remove one, or write a second handler",
+            );
+        }
+        let Some(pattern) = &self.pattern else {
+            return;
+        };
+        match values::pattern(&pattern.value()) {
+            Err(error) => errors.at(pattern, error),
+            Ok(pattern) => self.check_pattern_matches(&pattern, errors),
+        }
+    }
+
+    /// A handler whose pattern matches its own dead letter topic would feed on its own failures.
+    fn check_pattern_matches(&self, pattern: &Regex, errors: &mut Errors) {
+        if let Some(topic) = &self.dead_letter
+            && !topic.value().contains("${")
+            && pattern.is_match(&topic.value())
+        {
+            errors.at(
+                topic,
+                "the pattern matches this topic: the handler would handle its own dead letters; choose another name",
+            );
+        }
+    }
+
+    fn check_dead_letter(&self, errors: &mut Errors) {
+        let Some(topic) = &self.dead_letter else {
+            return;
+        };
+        // A record that is skipped or stops the runtime is not written to a dead letter topic.
+        if let Some(policy) = match self.on_failure {
+            Some(FailurePolicy::Skip) => Some("skip"),
+            Some(FailurePolicy::Stop) => Some("stop"),
+            Some(FailurePolicy::DeadLetter) | None => None,
+        } {
+            errors.at(
+                topic,
+                format!("`on_failure = \"{policy}\"` writes no dead letters: remove `dead_letter` or `on_failure`"),
+            );
+        }
+        // A dead letter in the topic it came from would be handled again, for ever.
+        if self
+            .topics
+            .iter()
+            .any(|other| other.value() == topic.value())
+        {
+            errors.at(
+                topic,
+                "the handler would handle its own dead letters: choose another topic, or leave `dead_letter` out",
+            );
+        }
+    }
+}
+
+impl RetryOptions {
+    fn new(setting: &Setting, errors: &mut Errors) -> Self {
+        let mut retry = Self::default();
+        let Value::List(args) = &setting.value else {
+            wrong_kind(setting, "list", errors);
+            return retry;
+        };
+        for topic in &args.topics {
+            errors.at(
+                topic,
+                "`retry` takes no topic: a handler's topics stand before it",
+            );
+        }
+        // `retry()` says nothing.
+        if args.topics.is_empty() && args.settings.is_empty() {
+            errors.at(
+                &setting.name,
+                format!("`retry` is empty: `{}`", example("retry")),
+            );
+        }
+        let mut waits = Vec::new();
+        for setting in unique(&args.settings, RETRY_OPTIONS, errors) {
+            match setting.name().as_str() {
+                // The first attempt counts.
+                "attempts" => {
+                    retry.attempts =
+                        count(setting, "the first attempt counts: 1 is no retry", errors);
+                }
+                "initial" => retry.initial_ms = parsed(setting, values::duration, errors),
+                "max" => retry.max_ms = parsed(setting, values::duration, errors),
+                name => unreachable!("`{name}` is not in RETRY_OPTIONS"),
+            }
+            if setting.name != "attempts" {
+                waits.push(span_of(setting));
+            }
+        }
+        // The first wait is not longer than the longest; one that could not be read is not judged by the default.
+        let are_read = [retry.initial_ms, retry.max_ms].iter().flatten().count() == waits.len();
+        if let Some(place) = waits.first().copied().filter(|_| are_read)
+            && retry.initial_ms.unwrap_or(RETRY_INITIAL_MS) > retry.max_ms.unwrap_or(RETRY_MAX_MS)
+        {
+            errors.at_span(place, retry.too_long());
+        }
+        retry
+    }
+
+    fn too_long(&self) -> &'static str {
+        match (self.initial_ms, self.max_ms) {
+            (Some(_), None) => {
+                "`initial` is longer than `max`, which is 30s by default: give `max` too"
+            }
+            (None, Some(_)) => {
+                "`max` is shorter than `initial`, which is 100ms by default: give `initial` too"
+            }
+            _ => "`initial` is longer than `max`: the first wait is the shortest",
+        }
+    }
+}
+
+/// Where each option's value stands, also one that could not be read.
+#[derive(Default)]
+struct Places(Vec<(String, Span)>);
+
+impl Places {
+    fn of(&self, name: &str) -> Option<Span> {
+        self.0
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, span)| *span)
+    }
+}
+
+/// Returns the settings that exist, each once; reports the others.
+pub(crate) fn unique<'a>(
+    settings: &'a [Setting],
+    known: &[(&str, &str)],
+    errors: &mut Errors,
+) -> Vec<&'a Setting> {
+    let mut taken: Vec<&Setting> = Vec::new();
+    for setting in settings {
+        let name = setting.name();
+        // An option has one of the names in the table.
+        if !known.iter().any(|(known, _)| *known == name) {
+            errors.push(unknown(setting, known));
+        // An option is given once.
+        } else if taken.iter().any(|other| other.name() == name) {
+            errors.at(
+                &setting.name,
+                format!("`{name}` is given twice: remove one"),
+            );
+        } else {
+            taken.push(setting);
+        }
+    }
+    taken
+}
+
+fn unknown(setting: &Setting, known: &[(&str, &str)]) -> syn::Error {
+    let name = setting.name();
+    let at = |message: String| syn::Error::new_spanned(&setting.name, message);
+    if names_topic(setting) {
+        return at(
+            "topics have no name in front: `#[topic_handler(\"orders\", \"payments\")]`".to_owned(),
+        );
+    }
+    let alias = ALIASES.iter().find(|(alias, meant)| {
+        *alias == name && known.iter().any(|(known, _)| meant.starts_with(known))
+    });
+    let candidates: Vec<&str> = known.iter().map(|(known, _)| *known).collect();
+    if let Some(meant) = alias
+        .map(|(_, meant)| *meant)
+        .or_else(|| closest(&name, &candidates))
+    {
+        return at(format!("unknown option `{name}`; did you mean `{meant}`?"));
+    }
+    if is_bare_unknown(setting, known) {
+        return not_a_literal(&setting.name);
+    }
+    at(format!("unknown option `{name}`; there {}", names(known)))
+}
+
+/// True for `topics = …`, as other frameworks have it.
+fn names_topic(setting: &Setting) -> bool {
+    ["topic", "topics"].contains(&setting.name().as_str())
+}
+
+/// True for a lone name that is no option: probably a constant with a topic's name.
+fn is_bare_unknown(setting: &Setting, known: &[(&str, &str)]) -> bool {
+    matches!(setting.value, Value::Missing)
+        && known.iter().all(|(known, _)| *known != setting.name())
+}
+
+fn names(known: &[(&str, &str)]) -> String {
+    let names: Vec<String> = known.iter().map(|(name, _)| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [only] => format!("is only {only}"),
+        names => format!("are {}", names.join(", ")),
+    }
+}
+
+fn example(name: &str) -> &'static str {
+    let mut all = OPTIONS.iter().chain(RETRY_OPTIONS);
+    all.find(|(known, _)| *known == name)
+        .map_or("", |(_, example)| example)
+}
+
+/// Reports a value that is of another kind than the option takes, and writes it as it was probably meant.
+fn wrong_kind(setting: &Setting, kind: &str, errors: &mut Errors) {
+    let name = setting.name();
+    let meant = match (&setting.value, kind) {
+        (Value::Number(number), "string") if !number.suffix().is_empty() => {
+            Some(format!("\"{number}\""))
+        }
+        (Value::Path(path), "string") => path.path.get_ident().map(|ident| format!("\"{ident}\"")),
+        (Value::Text(text), "number") => text.value().parse::<u32>().ok().map(|n| n.to_string()),
+        (Value::Text(text), "path") => syn::parse_str::<ExprPath>(&text.value())
+            .ok()
+            .map(|_| text.value()),
+        _ => None,
+    };
+    let meant = meant.map_or_else(
+        || example(&name).to_owned(),
+        |value| format!("{name} = {value}"),
+    );
+    errors.at_span(
+        span_of(setting),
+        format!("`{name}` takes a {kind}: `{meant}`"),
+    );
+}
+
+fn text(setting: &Setting, errors: &mut Errors) -> Option<LitStr> {
+    if let Value::Text(text) = &setting.value {
+        return Some(text.clone());
+    }
+    wrong_kind(setting, "string", errors);
+    None
+}
+
+fn path(setting: &Setting, errors: &mut Errors) -> Option<ExprPath> {
+    if let Value::Path(path) = &setting.value {
+        return Some(path.clone());
+    }
+    wrong_kind(setting, "path", errors);
+    None
+}
+
+fn number<'a>(setting: &'a Setting, errors: &mut Errors) -> Option<&'a LitInt> {
+    if let Value::Number(number) = &setting.value {
+        return Some(number);
+    }
+    wrong_kind(setting, "number", errors);
+    None
+}
+
+/// Reads a number that is at least 1.
+fn count(setting: &Setting, hint: &str, errors: &mut Errors) -> Option<u32> {
+    let number = number(setting, errors)?;
+    match number.base10_parse::<u32>() {
+        Ok(0) => errors.at(
+            number,
+            format!("`{}` is at least 1; {hint}", setting.name()),
+        ),
+        Ok(count) => return Some(count),
+        Err(_) => errors.at(
+            number,
+            format!("`{}` is from 1 to {}", setting.name(), u32::MAX),
+        ),
+    }
+    None
+}
+
+fn parsed<T>(
+    setting: &Setting,
+    parse: fn(&str) -> Result<T, String>,
+    errors: &mut Errors,
+) -> Option<T> {
+    let text = text(setting, errors)?;
+    parse(&text.value())
+        .map_err(|error| errors.at(&text, error))
+        .ok()
+}
+
+fn choice<T: Choice>(setting: &Setting, errors: &mut Errors) -> Option<T> {
+    let text = text(setting, errors)?;
+    let value = text.value();
+    let found = T::ALL.iter().find(|(name, _)| *name == value);
+    if found.is_none() {
+        let names: Vec<&str> = T::ALL.iter().map(|(name, _)| *name).collect();
+        let meant = closest(&value, &names).map(|name| format!("; did you mean \"{name}\"?"));
+        errors.at(
+            &text,
+            format!(
+                "`{}` is \"{}\"{}",
+                setting.name(),
+                names.join("\" or \""),
+                meant.unwrap_or_default()
+            ),
+        );
+    }
+    found.map(|(_, choice)| *choice)
+}
+
+fn holds(text: &LitStr, rule: fn(&str) -> Result<(), String>, errors: &mut Errors) -> bool {
+    rule(&text.value())
+        .map_err(|error| errors.at(text, error))
+        .is_ok()
+}

@@ -1,0 +1,6 @@
+use kafka_runtime::classify;
+
+#[classify]
+struct MyError;
+
+fn main() {}

@@ -1,0 +1,12 @@
+use kafka_runtime::{Classify, ErrorClass, classify};
+
+struct MyError;
+
+#[classify("users", group = "g")]
+impl Classify for MyError {
+    fn classify(&self) -> ErrorClass {
+        ErrorClass::Permanent
+    }
+}
+
+fn main() {}

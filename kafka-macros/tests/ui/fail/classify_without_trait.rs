@@ -1,0 +1,8 @@
+use kafka_runtime::classify;
+
+struct MyError;
+
+#[classify]
+impl MyError {}
+
+fn main() {}

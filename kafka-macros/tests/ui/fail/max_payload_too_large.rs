@@ -1,0 +1,6 @@
+use kafka_runtime::{Raw, topic_handler};
+
+#[topic_handler("users", max_payload = "2GiB")]
+async fn on_user(_: Raw) {}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use kafka_runtime::topic_handler;
+
+#[derive(serde::Deserialize)]
+struct User {}
+
+#[topic_handler("users")]
+async fn on_user(_: &User) {}
+
+fn main() {}

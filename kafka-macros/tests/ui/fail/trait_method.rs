@@ -1,0 +1,8 @@
+use kafka_runtime::{Raw, topic_handler};
+
+trait Users {
+    #[topic_handler("users")]
+    async fn on_user(_: Raw);
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use kafka_runtime::{Raw, topic_handler};
+
+struct Plain;
+
+#[topic_handler("users")]
+async fn on_user(_: Raw) -> Result<(), Plain> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use kafka_runtime::{Raw, topic_handler};
+
+#[topic_handler("users")]
+async fn on_user(_: Raw) -> Result<(), Box<dyn std::error::Error>> {
+    Ok(())
+}
+
+fn main() {}

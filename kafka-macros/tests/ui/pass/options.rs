@@ -1,0 +1,29 @@
+use kafka_runtime::{Raw, topic_handler};
+
+#[topic_handler("a", "b.c", "${D}", "${PREFIX:}e", "${F:f}.g",)]
+async fn topics(_: Raw) {}
+
+#[topic_handler(pattern = r"^auth\.public\.(users|sessions)$", group = "g")]
+async fn pattern(_: Raw) {}
+
+#[topic_handler("a", ordering = "key", on_failure = "dead_letter", dead_letter = "a.dlq", start = "earliest")]
+async fn texts(_: Raw) {}
+
+#[topic_handler("a", retry(attempts = 1), on_failure = "skip", timeout = "500ms", max_payload = "64kB")]
+async fn numbers(_: Raw) {}
+
+#[topic_handler("a", retry(initial = "1s"), concurrency = 1_000)]
+async fn initial_alone(_: Raw) {}
+
+#[topic_handler("a", retry(initial = "1m", max = "1h",))]
+async fn long_waits(_: Raw) {}
+
+#[topic_handler("a", r#name = "another name", enabled_if = "_ENABLE_9", dead_letter = "${DLQ:a.dlq}")]
+async fn names(_: Raw) {}
+
+#[topic_handler(pattern = r"^${DB:auth}\.public\.", group = "${STAGE}-users")]
+async fn from_the_environment(_: Raw) {}
+
+fn main() {
+    assert_eq!(kafka_runtime::registered().len(), 8);
+}
