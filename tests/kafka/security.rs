@@ -1,0 +1,1 @@
+pub(crate) fn add(suite: test_support::Suite) -> test_support::Suite { suite }
