@@ -152,7 +152,7 @@ async fn stop_by_policy_partition(cluster: &KafkaCluster) -> TestResult {
     let Err(RunError::RecordFailed { record, error, .. }) = result else {
         return Err(format!("{result:?}").into());
     };
-    assert_eq!((record.topic.as_str(), record.partition, record.offset.0), (topic.as_str(), 0, 20));
+    assert_eq!((&*record.topic, record.partition, record.offset.0), (topic.as_str(), 0, 20));
     assert_eq!(error, "the disk is full");
     committed(&topics, &group, &topic, &[20]).await?;
 
