@@ -329,7 +329,9 @@ async fn deleted_dead_letter_topic(cluster: &KafkaCluster) -> TestResult {
     let topics = create(cluster, &topic, 2).await?;
     let handler =
         Handler::new(&topic, |_: Raw| async { Err::<(), _>("no") }).retry(Retry::NONE);
-    let running = start(cluster, &group, [handler])?;
+    // For so long librdkafka believes that a missing topic is on its way; 30 s by default.
+    let config = config(cluster, &group).property("topic.metadata.propagation.max.ms", "500");
+    let running = Running::start(Runtime::builder().config(config).handlers([handler]))?;
     running.is_assigned(2).await?;
     let dead_letters = format!("{group}.{topic}.dlq");
 
