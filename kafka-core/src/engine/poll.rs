@@ -264,11 +264,11 @@ impl Engine {
     fn start_partition(&mut self, at: &TopicPartition, lanes: usize) -> Option<Assigned> {
         let handler = Arc::clone(self.routes.of_topic(&at.topic)?);
         self.epoch += 1;
-        let after = self
+        let unfinished = self
             .retired
             .iter()
-            .rev()
-            .find(|old| old.at == *at && !old.is_over());
+            .filter(|old| old.at == *at && !old.is_over());
+        let after = unfinished.max_by_key(|old| old.epoch);
         Some(Assigned::start(
             at.clone(),
             Epoch(self.epoch),
@@ -822,8 +822,8 @@ pub(crate) fn run(mut engine: Engine) -> Result<(), RunError> {
 /// Closes a client on a thread of its own, which is abandoned if the brokers do not let it end in time.
 fn close(consumer: Box<dyn Consumer>, wait: Duration) {
     let (send, closed) = channel::<()>();
-    let closer = std::thread::Builder::new().name("kafka-close".into());
-    let spawned = closer.spawn(move || {
+    let thread = std::thread::Builder::new().name("kafka-close".into());
+    let spawned = thread.spawn(move || {
         consumer.close();
         drop(send);
     });

@@ -67,7 +67,7 @@ impl Bench {
     /// Starts an engine with one handler, with partition 0 assigned.
     async fn start(handler: Handler) -> Self {
         let mut bench = Self::joining(
-            handler,
+            &handler,
             Budget {
                 records: 1000,
                 bytes: 1 << 20,
@@ -78,7 +78,7 @@ impl Bench {
         bench
     }
 
-    fn joining(handler: Handler, budget: Budget) -> Self {
+    fn joining(handler: &Handler, budget: Budget) -> Self {
         let broker = MemoryBroker::default();
         let client: Arc<dyn ProducerClient> = Arc::new(broker.clone());
         let cluster: Arc<dyn Cluster> = Arc::new(broker.clone());
@@ -154,9 +154,9 @@ impl Bench {
     }
 }
 
-fn routes(handler: Handler) -> Routes {
+fn routes(handler: &Handler) -> Routes {
     let mut routes = Routes::default();
-    routes.add_topic(TOPIC.into(), activate(&handler, None));
+    routes.add_topic(TOPIC.into(), activate(handler, None));
     routes
 }
 
@@ -321,7 +321,7 @@ async fn concurrency_bounds_the_running_calls() {
 async fn a_long_chain_of_one_key_does_not_recurse() {
     let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
     let mut bench = Bench::joining(
-        gated(&seen, &gate),
+        &gated(&seen, &gate),
         Budget {
             records: 1_000_000,
             bytes: 1 << 30,
@@ -500,8 +500,8 @@ async fn a_revoke_does_not_wait_for_a_retry() {
     let seen = Seen::default();
     let patient = Retry {
         attempts: 9,
-        initial: Duration::from_secs(600),
-        max: Duration::from_secs(600),
+        initial: Duration::from_mins(10),
+        max: Duration::from_mins(10),
     };
     let mut bench = Bench::start(failing(&seen).retry(patient)).await;
     bench.append("a", "bad");
@@ -534,7 +534,9 @@ async fn a_call_that_outlives_the_drain_is_cancelled_then_dropped_and_not_commit
     bench.rounds(2).await;
     bench.broker.tell(Polled::Revoked(vec![at(0)]));
 
-    bench.pass(DRAIN - Duration::from_secs(1)).await;
+    bench
+        .pass(DRAIN.saturating_sub(Duration::from_secs(1)))
+        .await;
     assert_eq!((cancelled.len(), bench.broker.unassigned().len()), (0, 0));
     bench.pass(Duration::from_millis(1500)).await;
 
@@ -611,7 +613,7 @@ async fn a_full_partition_is_paused_and_resumed_when_half_is_free() {
         records: 10,
         bytes: 1 << 20,
     };
-    let mut bench = Bench::joining(gated(&seen, &gate), budget);
+    let mut bench = Bench::joining(&gated(&seen, &gate), budget);
     bench.broker.tell(Polled::Assigned(vec![at(0)]));
     for n in 0..10 {
         bench.append(&format!("k{n}"), "v");
@@ -671,7 +673,9 @@ async fn a_stop_ends_within_the_grace_even_if_a_call_hangs() {
     bench.rounds(2).await;
 
     bench.commands.send(Command::Stop).unwrap();
-    bench.pass(GRACE - Duration::from_secs(1)).await;
+    bench
+        .pass(GRACE.saturating_sub(Duration::from_secs(1)))
+        .await;
     assert!(!bench.is_done);
     bench.pass(Duration::from_secs(2)).await;
 
@@ -706,7 +710,7 @@ async fn a_handler_can_be_replaced_while_its_topic_stays_assigned() {
 
     bench
         .commands
-        .send(Command::Routes(routes(noting(&new))))
+        .send(Command::Routes(routes(&noting(&new))))
         .unwrap();
     bench.pass(Duration::from_millis(300)).await;
 
@@ -735,14 +739,13 @@ async fn a_handler_that_is_removed_is_called_no_more() {
 #[tokio::test(start_paused = true)]
 async fn a_group_that_starts_at_the_end_commits_that_at_once() {
     let seen = Seen::default();
-    let broker_first = Bench::joining(
-        noting(&seen).start(Start::Latest),
+    let mut bench = Bench::joining(
+        &noting(&seen).start(Start::Latest),
         Budget {
             records: 10,
             bytes: 1 << 20,
         },
     );
-    let mut bench = broker_first;
     bench.append("a", "old");
     bench.broker.tell(Polled::Assigned(vec![at(0)]));
 
@@ -793,7 +796,7 @@ async fn a_record_of_the_dead_letter_topic_is_never_written_back_to_it() {
     let mut routes = Routes::default();
     routes.add_topic(DEAD.into(), activate(&handler, Some(DEAD.into())));
     let mut bench = Bench::joining(
-        handler,
+        &handler,
         Budget {
             records: 10,
             bytes: 1 << 20,
