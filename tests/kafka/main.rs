@@ -12,7 +12,6 @@ mod imperative;
 mod outage;
 mod producer;
 mod rebalance;
-#[cfg(feature = "ssl")]
 mod security;
 mod shutdown;
 mod startup;
@@ -43,7 +42,6 @@ fn main() -> ExitCode {
     let suite = rebalance::add(suite);
     let suite = imperative::add(suite);
     let suite = producer::add(suite);
-    #[cfg(feature = "ssl")]
-    let suite = security::add(suite);
+        let suite = security::add(suite);
     suite.run()
 }
