@@ -76,6 +76,8 @@ impl Service {
             .env("KAFKA_BOOTSTRAP_SERVERS", servers)
             .env("KAFKA_GROUP_ID", group_id)
             .env("KAFKA_SHUTDOWN_GRACE", "5s")
+            .env("KAFKA_SESSION_TIMEOUT", "3s")
+            .env("KAFKA_HEARTBEAT_INTERVAL", "1s")
             .env_remove("KAFKA_RIG")
             .stdout(Stdio::piped())
             .spawn()?;
