@@ -1,12 +1,12 @@
 //! Writes records: the producer that services and handlers use, and what dead letters go through.
 
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::stream::{FuturesOrdered, StreamExt};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
@@ -271,11 +271,21 @@ impl KafkaProducer {
         topic: &str,
         payloads: Vec<MessagePayload>,
     ) -> Result<Vec<ProducedRecord>, SendError> {
-        let mut deliveries = Vec::with_capacity(payloads.len());
+        let mut deliveries = FuturesOrdered::new();
+        let mut results = Vec::with_capacity(payloads.len());
         for payload in payloads {
-            deliveries.push(self.queue(topic, payload).await);
+            let mut queued = pin!(self.queue(topic, payload));
+            // While it waits for room, our own records that are acknowledged must make some.
+            let delivery = loop {
+                tokio::select! {
+                    biased;
+                    delivery = &mut queued => break delivery,
+                    Some(result) = deliveries.next() => results.push(result),
+                }
+            };
+            deliveries.push_back(delivery);
         }
-        let results = join_all(deliveries).await;
+        results.extend(deliveries.collect::<Vec<_>>().await);
         if results.iter().any(Result::is_err) {
             return Err(SendError { results });
         }
