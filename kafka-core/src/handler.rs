@@ -66,7 +66,7 @@ impl fmt::Display for Place {
 }
 
 /// What a handler was told, before the environment is filled in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct HandlerOptions {
     pub(crate) name: String,
     pub(crate) topics: Vec<String>,
@@ -175,6 +175,11 @@ impl Handler {
             requires,
             driver: Arc::new(driver),
         }
+    }
+
+    /// True if both are clones of one handler, with the same options.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.driver, &other.driver) && self.options == other.options
     }
 
     pub(crate) fn lane_driver(&self) -> Box<dyn LaneDriver> {

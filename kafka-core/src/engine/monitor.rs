@@ -112,6 +112,15 @@ impl Monitor {
         self.now().partitions = partitions;
     }
 
+    /// Starts nothing more of a topic, at once: the poll thread may be a moment from its next command.
+    pub(crate) fn drain(&self, topic: &str) {
+        for (state, _) in &self.now().partitions {
+            if *state.at.topic == *topic {
+                state.drain();
+            }
+        }
+    }
+
     pub(crate) fn set_error(&self, error: ClientError) {
         self.now().last_error = Some(error);
     }

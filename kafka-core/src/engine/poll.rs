@@ -217,7 +217,8 @@ impl Engine {
         }
     }
 
-    fn set_routes(&mut self, routes: Routes) {
+    fn set_routes(&mut self, mut routes: Routes) {
+        routes.keep(&self.routes);
         self.routes = routes;
         let subscription = self.routes.subscription();
         self.monitor.set_topics(subscription.clone());
@@ -572,7 +573,11 @@ impl Engine {
             .all(|p| p.state.is_over());
         if !is_over && waited < self.config.drain_timeout {
             // Lanes wait for what the others say of the drain.
-            self.dispatch.partitions.iter().filter(of_revoke).for_each(Assigned::wake);
+            self.dispatch
+                .partitions
+                .iter()
+                .filter(of_revoke)
+                .for_each(Assigned::wake);
             // Near the end, calls are told to hurry.
             if !revoking.is_cancelled && waited + CANCEL_WAIT >= self.config.drain_timeout {
                 self.dispatch

@@ -226,6 +226,9 @@ impl KafkaConsumer {
         let mut now = self.now();
         let removed = now.handlers.remove(topic).is_some();
         if removed {
+            if let Some(group) = &now.running {
+                group.drain(topic);
+            }
             self.update(&now);
         }
         removed
@@ -234,6 +237,9 @@ impl KafkaConsumer {
     /// Removes every handler.
     pub fn clear_handlers(&self) {
         let mut now = self.now();
+        if let Some(group) = &now.running {
+            now.handlers.keys().for_each(|topic| group.drain(topic));
+        }
         now.handlers.clear();
         self.update(&now);
     }

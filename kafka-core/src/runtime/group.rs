@@ -105,6 +105,11 @@ impl GroupHandle {
         let _ = self.commands.send(command);
     }
 
+    /// Starts nothing more of a topic, from now on.
+    pub(crate) fn drain(&self, topic: &str) {
+        self.monitor.drain(topic);
+    }
+
     pub(crate) fn status(&self) -> GroupStatus {
         self.monitor.status()
     }
