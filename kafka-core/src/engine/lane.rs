@@ -524,7 +524,7 @@ where
             }
             Stage::GivingUp(write) => {
                 if write.as_mut().poll(&mut slot_cx).is_ready() {
-                    self.settle(slot, lane);
+                    self.settle(slot);
                 }
             }
         }
@@ -554,7 +554,7 @@ where
                         duration: started.elapsed(),
                     });
                 }
-                return self.settle(slot, lane);
+                return self.settle(slot);
             }
             Outcome::Skip { reason } => {
                 observers.emit(&Event::Skipped {
@@ -563,7 +563,7 @@ where
                     reason: Some(&reason),
                     failure: None,
                 });
-                return self.settle(slot, lane);
+                return self.settle(slot);
             }
             Outcome::Fail(failure) => failure,
         };
@@ -613,7 +613,7 @@ where
                     reason: None,
                     failure: Some(&failure),
                 });
-                self.settle(slot, lane);
+                self.settle(slot);
             }
             FailurePolicy::Stop => self.stop(slot, &failure, lane),
         }
@@ -640,7 +640,7 @@ where
     }
 
     /// Acks a slot's record, then goes on with the next record of its chain, or frees the slot.
-    fn settle(&mut self, slot: usize, lane: &Arc<LaneShared>) {
+    fn settle(&mut self, slot: usize) {
         let at = &mut self.slots[slot];
         let Some(work) = at.work.take() else {
             unreachable!("a slot that settles has work");
@@ -683,13 +683,17 @@ where
     /// Forgets retries that wait and records from the drain's end on: whoever owns the partition next has them again.
     /// False until that end is known.
     fn drain(&mut self, lane: &Arc<LaneShared>) -> bool {
-        self.forget(lane, |slot, _| matches!(slot.stage, Stage::Backoff(_) | Stage::Stopped));
+        self.forget(lane, |slot, _| {
+            matches!(slot.stage, Stage::Backoff(_) | Stage::Stopped)
+        });
         lane.drains(self.started);
         let Some(end) = lane.partition.drain_end() else {
             return false;
         };
         self.end = end;
-        self.forget(lane, |slot, sequence| matches!(slot.stage, Stage::Due) && sequence >= end);
+        self.forget(lane, |slot, sequence| {
+            matches!(slot.stage, Stage::Due) && sequence >= end
+        });
         self.due.retain(|slot| self.slots[*slot].work.is_some());
         true
     }

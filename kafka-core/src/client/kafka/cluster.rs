@@ -61,7 +61,7 @@ pub(super) fn answers(
         };
         if let Some(report) = reported() {
             if !matches!(report, ClientError::Other(_)) {
-                return Err(report);
+                return Err(with_a_guess(report));
             }
             reason = Some(report);
         }
@@ -72,6 +72,19 @@ pub(super) fn answers(
         if !is_wait || Instant::now() >= until {
             return Err(reason.unwrap_or_else(|| client_error(&error, None)));
         }
+    }
+}
+
+/// librdkafka says why it cannot connect, and nothing if it could and the other end hung up, as a port does that expects
+/// TLS. That is no proof, since a proxy whose broker is away does the same: another attempt may help.
+fn with_a_guess(report: ClientError) -> ClientError {
+    match report {
+        ClientError::Unreachable(text) if text.ends_with("brokers are down") => {
+            ClientError::Unreachable(format!(
+                "{text}: whoever is there hangs up; if it expects TLS, set KAFKA_SSL"
+            ))
+        }
+        other => other,
     }
 }
 
