@@ -154,13 +154,12 @@ mod tests {
     }
 
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
     enum Colour {
         Red,
     }
 
     #[derive(Debug, Deserialize)]
-    #[allow(dead_code)]
+    #[expect(dead_code, reason = "only decoded")]
     struct Named {
         id: u8,
     }

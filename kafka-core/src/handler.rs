@@ -321,8 +321,7 @@ pub trait HandlerFn<Args>: Send + Sync + Sized + 'static {
 }
 
 macro_rules! handler_fn {
-    ($($arg:ident),*) => {
-        #[allow(non_snake_case, unused_variables)]
+    ($($arg:ident $name:ident),*) => {
         impl<Func, Fut, Payload, $($arg,)*> HandlerFn<(Payload, $($arg,)*)> for Func
         where
             Func: Fn(Payload, $($arg,)*) -> Fut + Send + Sync + 'static,
@@ -330,8 +329,8 @@ macro_rules! handler_fn {
             Payload: for<'m> FromRecord<'m>,
             $($arg: for<'m> FromContext<'m>,)*
         {
-            fn requires(requirements: &mut Requirements) {
-                $($arg::requires(requirements);)*
+            fn requires(_requirements: &mut Requirements) {
+                $($arg::requires(_requirements);)*
             }
 
             fn call(
@@ -342,8 +341,8 @@ macro_rules! handler_fn {
                 async move {
                     let call = || -> Result<Fut, DecodeError> {
                         let payload = Payload::from_record(&record)?;
-                        $(let $arg = $arg::from_context(&record, &cx)?;)*
-                        Ok(function(payload, $($arg,)*))
+                        $(let $name = $arg::from_context(&record, &cx)?;)*
+                        Ok(function(payload, $($name,)*))
                     };
                     match call() {
                         Ok(future) => future.await.into_outcome(&cx),
@@ -356,11 +355,11 @@ macro_rules! handler_fn {
 }
 
 handler_fn!();
-handler_fn!(A);
-handler_fn!(A, B);
-handler_fn!(A, B, C);
-handler_fn!(A, B, C, D);
-handler_fn!(A, B, C, D, E);
-handler_fn!(A, B, C, D, E, G);
-handler_fn!(A, B, C, D, E, G, H);
-handler_fn!(A, B, C, D, E, G, H, I);
+handler_fn!(A a);
+handler_fn!(A a, B b);
+handler_fn!(A a, B b, C c);
+handler_fn!(A a, B b, C c, D d);
+handler_fn!(A a, B b, C c, D d, E e);
+handler_fn!(A a, B b, C c, D d, E e, G g);
+handler_fn!(A a, B b, C c, D d, E e, G g, H h);
+handler_fn!(A a, B b, C c, D d, E e, G g, H h, I i);

@@ -1,5 +1,10 @@
 //! The engine of `kafka-runtime`. Services use the facade crate, which re-exports what is public here.
 
+#![cfg_attr(
+    all(not(feature = "rdkafka"), not(test)),
+    expect(dead_code, reason = "without a client, nothing drives the engine")
+)]
+
 mod client;
 mod config;
 mod decode_error;

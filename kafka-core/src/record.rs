@@ -82,17 +82,20 @@ impl Timestamp {
     }
 }
 
+/// Takes the name and the value of a header.
+pub(crate) type VisitHeader<'a> = dyn FnMut(&[u8], Option<&[u8]>) + 'a;
+
 /// The headers of a record as a client holds them: read once, while they are copied.
 pub(crate) trait HeaderSource {
     /// Calls `visit` with the name and value of each header, in order.
-    fn each(&self, visit: &mut dyn FnMut(&[u8], Option<&[u8]>));
+    fn each(&self, visit: &mut VisitHeader<'_>);
 }
 
 /// No headers.
 pub(crate) struct NoHeaders;
 
 impl HeaderSource for NoHeaders {
-    fn each(&self, _: &mut dyn FnMut(&[u8], Option<&[u8]>)) {}
+    fn each(&self, _: &mut VisitHeader<'_>) {}
 }
 
 /// A record as the client lends it, before it is copied.
@@ -477,7 +480,7 @@ mod tests {
     struct Two;
 
     impl HeaderSource for Two {
-        fn each(&self, visit: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+        fn each(&self, visit: &mut VisitHeader<'_>) {
             visit(b"a", Some(b"1"));
             visit(b"\xff", None);
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Cluster, Consumer, Polled, Position, RecordSink};
 use crate::error::ClientError;
 use crate::producer::{Delivery, MessagePayload, ProduceError, ProducedRecord, ProducerClient};
-use crate::record::{HeaderSource, Offset, RawRecord, Timestamp, TopicPartition};
+use crate::record::{HeaderSource, Offset, RawRecord, Timestamp, TopicPartition, VisitHeader};
 
 type Bytes = Option<Vec<u8>>;
 type Header = (String, Bytes);
@@ -23,7 +23,7 @@ struct Stored {
 struct Lent<'a>(&'a [Header]);
 
 impl HeaderSource for Lent<'_> {
-    fn each(&self, visit: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+    fn each(&self, visit: &mut VisitHeader<'_>) {
         for (name, value) in self.0 {
             visit(name.as_bytes(), value.as_deref());
         }

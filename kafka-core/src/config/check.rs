@@ -210,12 +210,10 @@ impl Config {
                 ("heartbeat_interval", self.heartbeat_interval.is_some()),
                 ("partition_assignment", self.partition_assignment.is_some()),
             ];
-            problems.extend(set.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| {
-                ConfigProblem::Contradiction {
-                    what: named(name),
-                    with: format!("{} = consumer", named("group_protocol")),
-                    reason: "librdkafka refuses it, since with this protocol the broker decides; remove one of the two",
-                }
+            problems.extend(set.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| ConfigProblem::Contradiction {
+                what: named(name),
+                with: format!("{} = consumer", named("group_protocol")),
+                reason: "librdkafka refuses it, since with this protocol the broker decides; remove one of the two",
             }));
             return;
         }

@@ -105,7 +105,7 @@ impl Assigned {
             Some((first, len))
                 if first.0 + i64::try_from(*len).unwrap_or(i64::MAX) == record.offset.0 =>
             {
-                *len += 1
+                *len += 1;
             }
             _ => self.received.push((record.offset, 1)),
         }

@@ -9,4 +9,6 @@ pub(crate) mod partition;
 pub(crate) mod poll;
 pub(crate) mod route;
 pub(crate) mod spawn;
+#[cfg(test)]
+mod tests;
 pub(crate) mod watermark;

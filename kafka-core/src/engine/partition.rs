@@ -179,10 +179,10 @@ mod tests {
     fn a_late_ack_of_a_fenced_partition_is_ignored() {
         let partition = partition();
         partition.received(Offset(5), 2);
-        partition.ack(&[0..1]);
+        partition.ack(std::slice::from_ref(&(0..1)));
 
         partition.fence();
-        partition.ack(&[1..2]);
+        partition.ack(std::slice::from_ref(&(1..2)));
 
         assert_eq!(partition.committable(), Some(Offset(6)));
         assert!(partition.cancel.is_cancelled());

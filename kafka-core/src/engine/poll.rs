@@ -18,7 +18,9 @@ use super::partition::{Epoch, PartitionState};
 use super::route::{GroupServices, Routes};
 use super::spawn::Spawner;
 use crate::client::{Consumer, Polled, Position};
+use crate::config::OutOfRange;
 use crate::error::{ClientError, RunError};
+use crate::handler::Start;
 use crate::observe::Event;
 use crate::record::{Offset, TopicPartition};
 
@@ -59,6 +61,7 @@ pub(crate) struct EngineConfig {
     pub(crate) drain_timeout: Duration,
     pub(crate) shutdown_grace: Duration,
     pub(crate) cores: usize,
+    pub(crate) on_out_of_range: OutOfRange,
 }
 
 /// A revoke that waits for its answer.
@@ -261,11 +264,11 @@ impl Engine {
     fn start_partition(&mut self, at: &TopicPartition, lanes: usize) -> Option<Assigned> {
         let handler = Arc::clone(self.routes.of_topic(&at.topic)?);
         self.epoch += 1;
-        let after = self
+        let unfinished = self
             .retired
             .iter()
-            .rev()
-            .find(|old| old.at == *at && !old.is_over());
+            .filter(|old| old.at == *at && !old.is_over());
+        let after = unfinished.max_by_key(|old| old.epoch);
         Some(Assigned::start(
             at.clone(),
             Epoch(self.epoch),
@@ -314,12 +317,17 @@ impl Engine {
         }
     }
 
-    /// Reports an error; one that no waiting can mend ends the run.
-    fn client_error(&mut self, error: ClientError) {
+    /// Reports what was dealt with.
+    fn client_warning(&self, error: &ClientError) {
         self.group.observers.emit(&Event::ClientError {
             group_id: &self.group.group_id,
-            error: &error,
+            error,
         });
+    }
+
+    /// Reports an error; one that no waiting can mend ends the run.
+    fn client_error(&mut self, error: ClientError) {
+        self.client_warning(&error);
         self.monitor.set_error(Some(error.clone()));
         // TLS and authentication were right at the start: a broker that restarts can fail both for a while.
         let is_final = matches!(
@@ -480,11 +488,37 @@ impl Engine {
                 .routes
                 .of_topic(&at.topic)
                 .map_or_else(Default::default, |h| h.start);
-            let (position, is_new) = match start_at(committed, start) {
-                StartAt::Position(position) => (position, known.is_some()),
-                StartAt::NeedsEnd => {
-                    let (_, end) = self.consumer.watermarks(at, COMMITTED_TIMEOUT)?;
-                    (Position::At(end), true)
+            let needs_range = committed.is_some() || start == Start::Latest;
+            let range = if needs_range {
+                Some(self.consumer.watermarks(at, COMMITTED_TIMEOUT)?)
+            } else {
+                None
+            };
+            let (position, is_new) = match start_at(
+                committed,
+                start,
+                range,
+                self.config.on_out_of_range,
+            ) {
+                StartAt::Committed(offset) => (Position::At(offset), known.is_some()),
+                StartAt::Beginning => (Position::Beginning, false),
+                StartAt::End(offset) => (Position::At(offset), true),
+                StartAt::AfterRange {
+                    committed,
+                    oldest,
+                    end,
+                    go_on_at,
+                } => {
+                    let text = format!(
+                        "{at}: committed offset {committed} is outside of what the broker has, {oldest} to {end}"
+                    );
+                    let Some(offset) = go_on_at else {
+                        return Err(ClientError::OffsetOutOfRange(text));
+                    };
+                    self.client_warning(&ClientError::OffsetOutOfRange(format!(
+                        "{text}; going on at {offset} by on_out_of_range"
+                    )));
+                    (Position::At(offset), true)
                 }
             };
             positions.push(Resolved {
@@ -788,8 +822,8 @@ pub(crate) fn run(mut engine: Engine) -> Result<(), RunError> {
 /// Closes a client on a thread of its own, which is abandoned if the brokers do not let it end in time.
 fn close(consumer: Box<dyn Consumer>, wait: Duration) {
     let (send, closed) = channel::<()>();
-    let closer = std::thread::Builder::new().name("kafka-close".into());
-    let spawned = closer.spawn(move || {
+    let thread = std::thread::Builder::new().name("kafka-close".into());
+    let spawned = thread.spawn(move || {
         consumer.close();
         drop(send);
     });

@@ -105,8 +105,7 @@ impl Routes {
 
     /// Returns what the client subscribes to: topics, and patterns, which begin with `^`.
     pub(crate) fn subscription(&self) -> Vec<String> {
-        let mut subscription: Vec<String> =
-            self.topics.keys().map(|topic| topic.to_string()).collect();
+        let mut subscription: Vec<String> = self.topics.keys().map(ToString::to_string).collect();
         subscription.sort_unstable();
         subscription.extend(
             self.patterns

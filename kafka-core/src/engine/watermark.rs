@@ -106,6 +106,9 @@ impl PartitionOffsets {
         }
         while let Some(run) = self.runs.front() {
             let done = self.base.min(run.end()) - run.first_sequence;
+            if done == 0 {
+                break;
+            }
             self.committable = Some(Offset(run.first_offset.0 + signed(done)));
             if run.end() > self.base {
                 break;

@@ -63,9 +63,8 @@ impl DeadLetters {
             loop {
                 attempt += 1;
                 let payload = letter.to_payload(optional);
-                let error = match this.producer.send(&letter.topic, payload).await {
-                    Ok(_) => break,
-                    Err(error) => error,
+                let Err(error) = this.producer.send(&letter.topic, payload).await else {
+                    break;
                 };
                 if optional && matches!(error, ProduceError::TooLarge { .. }) {
                     optional = false;

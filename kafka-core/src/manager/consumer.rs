@@ -186,6 +186,10 @@ impl KafkaConsumer {
     ///
     /// # Errors
     /// As [`register_handler`](Self::register_handler).
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a handler is given away, as in `Runtime::builder().handler(..)`"
+    )]
     pub fn register(&self, handler: Handler) -> Result<(), StartError> {
         let mut now = self.now();
         let mut problems = Vec::new();

@@ -78,6 +78,10 @@ pub enum ManagerError {
 
 impl KafkaManager {
     /// Makes a manager. Nothing is checked or connected before the first client is made.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are written in the call"
+    )]
     pub fn new(options: ClientOptions) -> Self {
         Self::from_config(options.to_config())
     }
@@ -102,6 +106,10 @@ impl KafkaManager {
     ///
     /// # Errors
     /// The options are contradictory or incomplete, or the name is taken.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are written in the call"
+    )]
     pub fn create_consumer(
         &self,
         name: impl Into<String>,
@@ -128,6 +136,10 @@ impl KafkaManager {
     ///
     /// # Errors
     /// The options are contradictory or incomplete, or the name is taken.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are written in the call"
+    )]
     pub fn create_producer(
         &self,
         name: impl Into<String>,

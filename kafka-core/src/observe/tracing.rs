@@ -121,21 +121,25 @@ impl Observer for TracingObserver {
             Event::Skipped {
                 record,
                 handler,
-                reason,
-                failure,
-            } => match failure {
-                Some(failure) => of_record!(
-                    warn, record, *handler, class = %failure.kind(), error = %Text(failure),
+                failure: Some(failure),
+                ..
+            } => {
+                of_record!(warn, record, *handler, class = %failure.kind(), error = %Text(failure),
                     "given up, skipped by policy"
-                ),
-                None => of_record!(
-                    debug,
-                    record,
-                    *handler,
-                    reason = reason.unwrap_or(""),
-                    "skipped"
-                ),
-            },
+                );
+            }
+            Event::Skipped {
+                record,
+                handler,
+                reason,
+                failure: None,
+            } => of_record!(
+                debug,
+                record,
+                *handler,
+                reason = reason.unwrap_or(""),
+                "skipped"
+            ),
             Event::Stopping {
                 record,
                 handler,
@@ -174,7 +178,7 @@ fn of_group(event: &Event<'_>) {
             dropped,
         } => {
             info!(target: TARGET, group_id, partitions = %List(partitions), drained_in_ms = millis(*drained_in), dropped, "revoked"
-            )
+            );
         }
         Event::Lost {
             group_id,
@@ -197,7 +201,7 @@ fn of_group(event: &Event<'_>) {
             "resumed"
         ),
         Event::ClientError { group_id, error } => {
-            warn!(target: TARGET, group_id, error = %error, "the client reports")
+            warn!(target: TARGET, group_id, error = %error, "the client reports");
         }
         Event::HeadersUnreadable {
             partition,
@@ -213,7 +217,9 @@ fn of_group(event: &Event<'_>) {
             group_id,
             took,
             unfinished,
-        } => info!(target: TARGET, group_id, took_ms = millis(*took), unfinished, "stopped"),
+        } => {
+            info!(target: TARGET, group_id, took_ms = millis(*took), unfinished, "stopped");
+        }
         // Told by `observe`.
         _ => {}
     }

@@ -64,6 +64,7 @@ impl GroupHandle {
                 },
                 drain_timeout: shared.config.drain_timeout,
                 shutdown_grace: shared.config.shutdown_grace,
+                on_out_of_range: shared.config.on_out_of_range,
                 cores: std::thread::available_parallelism().map_or(1, usize::from),
             },
             group: GroupServices {

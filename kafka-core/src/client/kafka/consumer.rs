@@ -21,7 +21,9 @@ use super::create;
 use super::errors::{client_error, from_code};
 use crate::client::{Consumer, Polled, Position, RecordSink};
 use crate::error::ClientError;
-use crate::record::{HeaderSource, NoHeaders, Offset, RawRecord, Timestamp, TopicPartition};
+use crate::record::{
+    HeaderSource, NoHeaders, Offset, RawRecord, Timestamp, TopicPartition, VisitHeader,
+};
 
 /// A seek is a local operation; this is for a librdkafka that is busy.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -351,7 +353,7 @@ struct LentHeaders<'a> {
 }
 
 impl HeaderSource for LentHeaders<'_> {
-    fn each(&self, visit: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
+    fn each(&self, visit: &mut VisitHeader<'_>) {
         for index in 0..self.headers.count() {
             // rdkafka 0.39 panics on a name that is not UTF-8, and names are whatever a producer sent.
             match catch_unwind(AssertUnwindSafe(|| self.headers.try_get(index))) {

@@ -1,0 +1,815 @@
+//! The engine on the in-memory broker: one thread, paused time, the test decides who goes next.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::backpressure::Budget;
+use super::monitor::{GroupState, Monitor};
+use super::poll::{Command, Engine, EngineConfig, Parts};
+use super::route::{FirstError, GroupServices, Routes};
+use super::spawn::Spawner;
+use crate::client::memory::MemoryBroker;
+use crate::client::{Cluster, Polled};
+use crate::error::{ClientError, RunError};
+use crate::extract::Services;
+use crate::failure::dead_letter::DeadLetters;
+use crate::observe::Observers;
+use crate::producer::{ProduceError, ProducerClient};
+use crate::record::TopicPartition;
+use crate::start::activate;
+use crate::{
+    CancellationToken, FailurePolicy, Handler, Ordering, PermanentError, Record, RecordMetadata,
+    Retry, Start, Text,
+};
+
+const TOPIC: &str = "t";
+const DEAD: &str = "g.t.dlq";
+const DRAIN: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(10);
+
+fn at(partition: i32) -> TopicPartition {
+    TopicPartition::new(TOPIC, partition)
+}
+
+/// What handlers saw, in the order in which they began.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<String>>>);
+
+impl Seen {
+    fn push(&self, what: impl Into<String>) {
+        self.0.lock().unwrap().push(what.into());
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+struct Bench {
+    engine: Engine,
+    commands: Sender<Command>,
+    broker: MemoryBroker,
+    monitor: Arc<Monitor>,
+    failed: Arc<FirstError>,
+    is_done: bool,
+}
+
+impl Bench {
+    /// Starts an engine with one handler, with partition 0 assigned.
+    async fn start(handler: Handler) -> Self {
+        let mut bench = Self::joining(
+            &handler,
+            Budget {
+                records: 1000,
+                bytes: 1 << 20,
+            },
+        );
+        bench.broker.tell(Polled::Assigned(vec![at(0)]));
+        bench.rounds(1).await;
+        bench
+    }
+
+    fn joining(handler: &Handler, budget: Budget) -> Self {
+        let broker = MemoryBroker::default();
+        let client: Arc<dyn ProducerClient> = Arc::new(broker.clone());
+        let cluster: Arc<dyn Cluster> = Arc::new(broker.clone());
+        let monitor = Arc::new(Monitor::new("g".into()));
+        let failed = Arc::new(FirstError::default());
+        let observers = Observers::default();
+        let (engine, commands) = Engine::new(Parts {
+            consumer: broker.consumer(),
+            config: EngineConfig {
+                budget,
+                drain_timeout: DRAIN,
+                shutdown_grace: GRACE,
+                cores: 2,
+                on_out_of_range: crate::OutOfRange::Fail,
+            },
+            group: GroupServices {
+                group_id: "g".into(),
+                services: Arc::new(Services::default()),
+                dead_letters: Arc::new(DeadLetters {
+                    producer: client,
+                    cluster,
+                    observers: observers.clone(),
+                    error_text: false,
+                }),
+                observers,
+                failed: Arc::clone(&failed),
+            },
+            routes: routes(handler),
+            spawner: Spawner::new(tokio::runtime::Handle::current()),
+            monitor: Arc::clone(&monitor),
+            flush: Box::new(|_| {}),
+        });
+        Self {
+            engine,
+            commands,
+            broker,
+            monitor,
+            failed,
+            is_done: false,
+        }
+    }
+
+    /// Rounds of the poll thread, with the lanes' turns between them.
+    async fn rounds(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            let now = tokio::time::Instant::now().into_std();
+            self.engine.poll(now);
+            self.settle().await;
+            self.is_done |= self.engine.advance(now);
+            self.settle().await;
+        }
+    }
+
+    async fn settle(&self) {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lets time pass, in rounds.
+    async fn pass(&mut self, time: Duration) {
+        let step = Duration::from_millis(100);
+        let mut passed = Duration::ZERO;
+        while passed < time {
+            tokio::time::advance(step).await;
+            passed += step;
+            self.rounds(1).await;
+        }
+    }
+
+    fn append(&self, key: &str, value: &str) {
+        self.broker.append(&at(0), Some(key), Some(value));
+    }
+}
+
+fn routes(handler: &Handler) -> Routes {
+    let mut routes = Routes::default();
+    routes.add_topic(TOPIC.into(), activate(handler, None));
+    routes
+}
+
+/// A handler that notes each value and finishes at once.
+fn noting(seen: &Seen) -> Handler {
+    let seen = seen.clone();
+    Handler::new(TOPIC, move |text: Text| {
+        seen.push(text.as_str().unwrap());
+        async {}
+    })
+}
+
+/// A handler that notes each value, then waits for a permit of the gate.
+fn gated(seen: &Seen, gate: &Arc<Semaphore>) -> Handler {
+    let (seen, gate) = (seen.clone(), Arc::clone(gate));
+    Handler::new(TOPIC, move |text: Text| {
+        let (seen, gate) = (seen.clone(), Arc::clone(&gate));
+        async move {
+            seen.push(text.as_str().unwrap());
+            gate.acquire().await.unwrap().forget();
+        }
+    })
+}
+
+/// A handler that fails for every value that begins with `bad`.
+fn failing(seen: &Seen) -> Handler {
+    let seen = seen.clone();
+    Handler::new(TOPIC, move |text: Text, record: RecordMetadata| {
+        let seen = seen.clone();
+        async move {
+            let text = text.into_string().unwrap();
+            seen.push(format!("{text}#{}", record.attempt()));
+            if text.starts_with("bad") {
+                Err("no")
+            } else {
+                Ok(())
+            }
+        }
+    })
+    .retry(Retry {
+        attempts: 3,
+        initial: Duration::from_millis(100),
+        max: Duration::from_secs(1),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn finished_records_are_stored_and_gaps_are_stepped_over() {
+    let seen = Seen::default();
+    let mut bench = Bench::start(noting(&seen)).await;
+    bench.append("a", "1");
+    bench.append("b", "2");
+    bench.broker.skip(&at(0), 10);
+
+    bench.pass(Duration::from_millis(300)).await;
+
+    assert_eq!(seen.len(), 2);
+    assert_eq!(bench.broker.stored(&at(0)), Some(12));
+    assert_eq!(bench.monitor.state(), GroupState::Running);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_waits_for_its_running_call_and_others_go_on() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::start(gated(&seen, &gate)).await;
+    for value in ["a1", "a2", "a3"] {
+        bench.append("a", value);
+    }
+    bench.append("b", "b1");
+    bench.rounds(2).await;
+
+    let mut first = seen.all();
+    first.sort();
+    assert_eq!(first, ["a1", "b1"]);
+    gate.add_permits(1);
+    bench.rounds(1).await;
+    gate.add_permits(9);
+    bench.pass(Duration::from_millis(200)).await;
+
+    let of_a: Vec<_> = seen
+        .all()
+        .into_iter()
+        .filter(|v| v.starts_with('a'))
+        .collect();
+    assert_eq!(of_a, ["a1", "a2", "a3"]);
+    assert_eq!(bench.broker.stored(&at(0)), Some(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unfinished_record_holds_back_the_commit() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let slow = gated(&seen, &gate);
+    let mut bench = Bench::start(slow).await;
+    bench.append("a", "1");
+    bench.append("b", "2");
+    bench.pass(Duration::from_millis(200)).await;
+
+    gate.add_permits(1);
+    bench.pass(Duration::from_millis(200)).await;
+    let after_one = bench.broker.stored(&at(0));
+    gate.add_permits(1);
+    bench.pass(Duration::from_millis(200)).await;
+
+    // Whichever of the two finished first: never past the other.
+    assert!(matches!(after_one, None | Some(1)), "{after_one:?}");
+    assert_eq!(bench.broker.stored(&at(0)), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn partition_order_runs_one_at_a_time_and_no_order_all_at_once() {
+    for (ordering, at_once) in [
+        (Ordering::Partition, 1),
+        (Ordering::Key, 5),
+        (Ordering::None, 5),
+    ] {
+        let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+        let mut bench = Bench::start(gated(&seen, &gate).ordering(ordering)).await;
+        for n in 0..5 {
+            bench.append(&format!("k{n}"), "v");
+        }
+
+        bench.rounds(2).await;
+
+        assert_eq!(seen.len(), at_once, "{ordering:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_without_a_key_wait_for_nothing() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::start(gated(&seen, &gate)).await;
+    for _ in 0..5 {
+        bench.broker.append(&at(0), None, Some("v"));
+    }
+
+    bench.rounds(2).await;
+
+    assert_eq!(seen.len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn concurrency_bounds_the_running_calls() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::start(gated(&seen, &gate).concurrency(3)).await;
+    for n in 0..10 {
+        bench.append(&format!("k{n}"), "v");
+    }
+
+    bench.rounds(3).await;
+    assert_eq!(seen.len(), 3);
+    gate.add_permits(2);
+    bench.rounds(3).await;
+    assert_eq!(seen.len(), 5);
+    gate.add_permits(10);
+    bench.pass(Duration::from_millis(300)).await;
+
+    assert_eq!(seen.len(), 10);
+    assert_eq!(bench.broker.stored(&at(0)), Some(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_chain_of_one_key_does_not_recurse() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::joining(
+        &gated(&seen, &gate),
+        Budget {
+            records: 1_000_000,
+            bytes: 1 << 30,
+        },
+    );
+    bench.broker.tell(Polled::Assigned(vec![at(0)]));
+    for _ in 0..50_000 {
+        bench.append("one", "v");
+    }
+    bench.rounds(120).await;
+
+    gate.add_permits(1_000_000);
+    bench.pass(Duration::from_secs(1)).await;
+
+    assert_eq!(seen.len(), 50_000);
+    assert_eq!(bench.broker.stored(&at(0)), Some(50_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poison_record_is_retried_then_dead_lettered_and_stalls_its_key_only() {
+    let seen = Seen::default();
+    let mut bench = Bench::start(failing(&seen)).await;
+    bench.append("a", "bad");
+    bench.append("a", "after");
+    bench.append("b", "other");
+    bench.rounds(2).await;
+
+    assert!(seen.all().contains(&"other#1".to_owned()));
+    assert!(!seen.all().contains(&"after#1".to_owned()));
+    bench.pass(Duration::from_secs(3)).await;
+
+    let of_a: Vec<_> = seen
+        .all()
+        .into_iter()
+        .filter(|v| !v.starts_with("other"))
+        .collect();
+    assert_eq!(of_a, ["bad#1", "bad#2", "bad#3", "after#1"]);
+    let dead = bench.broker.read(DEAD);
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].0.as_deref(), Some(&b"a"[..]));
+    assert_eq!(dead[0].1.as_deref(), Some(&b"bad"[..]));
+    let headers: HashMap<_, _> = dead[0].2.iter().cloned().collect();
+    assert_eq!(
+        headers["kafka_runtime.dead_letter.offset"].as_deref(),
+        Some(&b"0"[..])
+    );
+    assert_eq!(
+        headers["kafka_runtime.dead_letter.attempts"].as_deref(),
+        Some(&b"3"[..])
+    );
+    assert!(!headers.contains_key("kafka_runtime.dead_letter.error"));
+    assert_eq!(bench.broker.stored(&at(0)), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_stored_past_a_dead_letter_that_was_not_written() {
+    let seen = Seen::default();
+    let handler = failing(&seen).retry(Retry::NONE);
+    let mut bench = Bench::start(handler).await;
+    bench
+        .broker
+        .refuse_writes(DEAD, Some(ProduceError::TimedOut { topic: DEAD.into() }));
+    bench.append("a", "bad");
+    bench.append("b", "good");
+    bench.pass(Duration::from_secs(5)).await;
+
+    assert_eq!(bench.broker.stored(&at(0)), None);
+    bench.broker.refuse_writes(DEAD, None);
+    bench.pass(Duration::from_secs(31)).await;
+
+    assert_eq!(bench.broker.read(DEAD).len(), 1);
+    assert_eq!(bench.broker.stored(&at(0)), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permanent_error_and_a_bad_payload_are_not_retried() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let handler = Handler::new(TOPIC, {
+        let calls = Arc::clone(&calls);
+        move |_: u64| {
+            calls.fetch_add(1, Atomic::Relaxed);
+            async { Err::<(), _>(PermanentError::new("no")) }
+        }
+    });
+    let mut bench = Bench::start(handler).await;
+    bench.append("a", "7");
+    bench.append("b", "not a number");
+
+    bench.pass(Duration::from_millis(300)).await;
+
+    assert_eq!(calls.load(Atomic::Relaxed), 1);
+    assert_eq!(bench.broker.read(DEAD).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_the_failure_of_one_record() {
+    let handler = Handler::new(TOPIC, |text: Text| {
+        assert!(text.as_str() != Some("at the call"), "at the call");
+        async move { assert!(text.as_str() != Some("in the call"), "in the call") }
+    })
+    .retry(Retry::NONE);
+    let mut bench = Bench::start(handler).await;
+    for value in ["at the call", "in the call", "fine"] {
+        bench.append(value, value);
+    }
+
+    bench.pass(Duration::from_millis(300)).await;
+
+    assert_eq!(bench.broker.read(DEAD).len(), 2);
+    assert_eq!(bench.broker.stored(&at(0)), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_takes_too_long_is_dropped() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let handler = gated(&seen, &gate)
+        .timeout(Duration::from_secs(1))
+        .retry(Retry::NONE);
+    let mut bench = Bench::start(handler).await;
+    bench.append("a", "slow");
+
+    bench.pass(Duration::from_millis(800)).await;
+    assert!(bench.broker.read(DEAD).is_empty());
+    bench.pass(Duration::from_millis(600)).await;
+
+    let headers: HashMap<_, _> = bench.broker.read(DEAD)[0].2.iter().cloned().collect();
+    assert_eq!(
+        headers["kafka_runtime.dead_letter.class"].as_deref(),
+        Some(&b"timeout"[..])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_policy_stop_ends_the_group_and_commits_nothing_past_the_record() {
+    let seen = Seen::default();
+    let handler = failing(&seen)
+        .retry(Retry::NONE)
+        .on_failure(FailurePolicy::Stop);
+    let mut bench = Bench::start(handler).await;
+    bench.append("a", "good");
+    bench.append("a", "bad");
+    bench.append("b", "good");
+
+    bench.pass(Duration::from_secs(1)).await;
+
+    assert!(bench.is_done);
+    assert_eq!(bench.broker.stored(&at(0)), Some(1));
+    let error = bench.failed.take().unwrap();
+    assert!(
+        matches!(&error, RunError::RecordFailed { record, .. } if record.offset.0 == 1),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoke_waits_for_running_calls_stores_then_answers() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::start(gated(&seen, &gate)).await;
+    bench.append("a", "running");
+    bench.append("a", "waiting");
+    bench.rounds(2).await;
+
+    bench.broker.tell(Polled::Revoked(vec![at(0)]));
+    bench.pass(Duration::from_secs(2)).await;
+    assert!(bench.broker.unassigned().is_empty());
+    gate.add_permits(5);
+    bench.pass(Duration::from_millis(200)).await;
+
+    assert_eq!(bench.broker.unassigned(), [at(0)]);
+    assert_eq!(seen.all(), ["running"]);
+    assert_eq!(bench.broker.committed(&at(0)), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoke_does_not_wait_for_a_retry() {
+    let seen = Seen::default();
+    let patient = Retry {
+        attempts: 9,
+        initial: Duration::from_mins(10),
+        max: Duration::from_mins(10),
+    };
+    let mut bench = Bench::start(failing(&seen).retry(patient)).await;
+    bench.append("a", "bad");
+    bench.rounds(2).await;
+
+    bench.broker.tell(Polled::Revoked(vec![at(0)]));
+    bench.pass(Duration::from_millis(300)).await;
+
+    assert_eq!(bench.broker.unassigned(), [at(0)]);
+    assert_eq!(bench.broker.committed(&at(0)), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_outlives_the_drain_is_cancelled_then_dropped_and_not_committed() {
+    let (seen, cancelled) = (Seen::default(), Seen::default());
+    let handler = Handler::new(TOPIC, {
+        let (seen, cancelled) = (seen.clone(), cancelled.clone());
+        move |_: Text, cancel: CancellationToken| {
+            let (seen, cancelled) = (seen.clone(), cancelled.clone());
+            async move {
+                seen.push("began");
+                cancel.cancelled().await;
+                cancelled.push("told");
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    let mut bench = Bench::start(handler).await;
+    bench.append("a", "v");
+    bench.rounds(2).await;
+    bench.broker.tell(Polled::Revoked(vec![at(0)]));
+
+    bench
+        .pass(DRAIN.saturating_sub(Duration::from_secs(1)))
+        .await;
+    assert_eq!((cancelled.len(), bench.broker.unassigned().len()), (0, 0));
+    bench.pass(Duration::from_millis(1500)).await;
+
+    assert_eq!(cancelled.all(), ["told"]);
+    assert_eq!(bench.broker.unassigned(), [at(0)]);
+    assert_eq!(bench.broker.committed(&at(0)), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_loss_nothing_is_stored_and_calls_are_dropped() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::start(gated(&seen, &gate)).await;
+    bench.append("a", "1");
+    bench.rounds(2).await;
+
+    bench.broker.tell(Polled::Lost(vec![at(0)]));
+    bench.rounds(1).await;
+    gate.add_permits(1);
+    bench.pass(Duration::from_millis(300)).await;
+
+    assert_eq!(bench.broker.unassigned(), [at(0)]);
+    assert_eq!(
+        (bench.broker.stored(&at(0)), bench.broker.committed(&at(0))),
+        (None, None)
+    );
+    // The call was dropped before it could take the permit.
+    assert_eq!(gate.available_permits(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_handed_back_is_read_again_from_the_commit() {
+    let seen = Seen::default();
+    let mut bench = Bench::start(noting(&seen)).await;
+    bench.append("a", "1");
+    bench.pass(Duration::from_millis(200)).await;
+    bench.broker.tell(Polled::Revoked(vec![at(0)]));
+    bench.rounds(3).await;
+    bench.append("a", "2");
+
+    bench.broker.tell(Polled::Assigned(vec![at(0)]));
+    bench.pass(Duration::from_millis(300)).await;
+
+    assert_eq!(seen.all(), ["1", "2"]);
+    assert_eq!(bench.broker.stored(&at(0)), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_superseded_revoke_keeps_what_was_finished_and_is_never_answered_late() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(1)));
+    let mut bench = Bench::start(gated(&seen, &gate)).await;
+    bench.broker.tell(Polled::Assigned(vec![at(1)]));
+    bench.append("a", "1");
+    bench.append("a", "2");
+    bench.rounds(3).await;
+    bench.broker.tell(Polled::Revoked(vec![at(0), at(1)]));
+    bench.rounds(2).await;
+
+    // The group went on without our answer: partition 0 is ours again, 1 is somebody else's.
+    bench.broker.tell(Polled::Assigned(vec![at(0)]));
+    bench.rounds(2).await;
+    gate.add_permits(9);
+    bench.pass(Duration::from_secs(10)).await;
+
+    assert_eq!(bench.broker.unassigned(), [at(0), at(1)]);
+    // Record 1 was finished before, record 2 begins again in the new epoch.
+    assert_eq!(seen.all(), ["1", "2", "2"]);
+    assert_eq!(bench.broker.stored(&at(0)), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_partition_is_paused_and_resumed_when_half_is_free() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let budget = Budget {
+        records: 10,
+        bytes: 1 << 20,
+    };
+    let mut bench = Bench::joining(&gated(&seen, &gate), budget);
+    bench.broker.tell(Polled::Assigned(vec![at(0)]));
+    for n in 0..10 {
+        bench.append(&format!("k{n}"), "v");
+    }
+
+    bench.rounds(3).await;
+    assert!(bench.broker.is_paused(&at(0)));
+    gate.add_permits(4);
+    bench.rounds(2).await;
+    assert!(bench.broker.is_paused(&at(0)));
+    gate.add_permits(1);
+    bench.rounds(2).await;
+
+    assert!(!bench.broker.is_paused(&at(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_paused_by_hand_stays_assigned_and_is_not_read() {
+    let seen = Seen::default();
+    let mut bench = Bench::start(noting(&seen)).await;
+
+    bench.commands.send(Command::Pause(TOPIC.into())).unwrap();
+    bench.rounds(1).await;
+    bench.append("a", "1");
+    bench.rounds(3).await;
+    assert_eq!(seen.len(), 0);
+    bench.commands.send(Command::Resume(TOPIC.into())).unwrap();
+    bench.rounds(2).await;
+
+    assert_eq!(seen.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_finishes_what_runs_and_starts_nothing_more() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::start(gated(&seen, &gate)).await;
+    bench.append("a", "running");
+    bench.append("a", "waiting");
+    bench.rounds(2).await;
+
+    bench.commands.send(Command::Stop).unwrap();
+    bench.pass(Duration::from_secs(1)).await;
+    assert!(!bench.is_done);
+    gate.add_permits(9);
+    bench.pass(Duration::from_millis(200)).await;
+
+    assert!(bench.is_done);
+    assert_eq!(seen.all(), ["running"]);
+    assert_eq!(bench.broker.stored(&at(0)), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_within_the_grace_even_if_a_call_hangs() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::start(gated(&seen, &gate)).await;
+    bench.append("a", "hangs");
+    bench.rounds(2).await;
+
+    bench.commands.send(Command::Stop).unwrap();
+    bench
+        .pass(GRACE.saturating_sub(Duration::from_secs(1)))
+        .await;
+    assert!(!bench.is_done);
+    bench.pass(Duration::from_secs(2)).await;
+
+    assert!(bench.is_done);
+    assert_eq!(bench.broker.stored(&at(0)), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_nobody_can_reach_stops() {
+    let mut bench = Bench::start(noting(&Seen::default())).await;
+    let (unused, _) = std::sync::mpsc::channel();
+
+    bench.commands = unused;
+    bench.rounds(2).await;
+
+    assert!(bench.is_done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_can_be_replaced_while_its_topic_stays_assigned() {
+    let (old, new, gate) = (
+        Seen::default(),
+        Seen::default(),
+        Arc::new(Semaphore::new(1)),
+    );
+    let mut bench = Bench::start(gated(&old, &gate)).await;
+    for value in ["1", "2", "3"] {
+        bench.append("a", value);
+    }
+    bench.pass(Duration::from_millis(200)).await;
+    assert_eq!(old.all(), ["1", "2"]);
+
+    bench
+        .commands
+        .send(Command::Routes(routes(&noting(&new))))
+        .unwrap();
+    bench.pass(Duration::from_millis(300)).await;
+
+    assert_eq!(new.all(), ["2", "3"]);
+    assert_eq!(bench.broker.stored(&at(0)), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_removed_is_called_no_more() {
+    let seen = Seen::default();
+    let mut bench = Bench::start(noting(&seen)).await;
+
+    bench
+        .commands
+        .send(Command::Routes(Routes::default()))
+        .unwrap();
+    bench.rounds(1).await;
+    bench.append("a", "1");
+    bench.rounds(3).await;
+
+    assert!(bench.broker.subscription().is_empty());
+    assert_eq!(seen.len(), 0);
+    assert_eq!(bench.broker.stored(&at(0)), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_starts_at_the_end_commits_that_at_once() {
+    let seen = Seen::default();
+    let mut bench = Bench::joining(
+        &noting(&seen).start(Start::Latest),
+        Budget {
+            records: 10,
+            bytes: 1 << 20,
+        },
+    );
+    bench.append("a", "old");
+    bench.broker.tell(Polled::Assigned(vec![at(0)]));
+
+    bench.rounds(2).await;
+    assert_eq!(bench.broker.stored(&at(0)), Some(1));
+    bench.append("a", "new");
+    bench.rounds(2).await;
+
+    assert_eq!(seen.all(), ["new"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fatal_client_error_ends_the_group() {
+    let mut bench = Bench::start(noting(&Seen::default())).await;
+
+    bench
+        .broker
+        .tell(Polled::Error(ClientError::Unreachable("away".into())));
+    bench.rounds(2).await;
+    assert!(!bench.is_done);
+    bench
+        .broker
+        .tell(Polled::Error(ClientError::Fatal("fenced".into())));
+    bench.rounds(2).await;
+
+    assert!(bench.is_done);
+    assert!(matches!(bench.failed.take(), Some(RunError::Client { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_above_max_payload_is_not_decoded() {
+    let seen = Seen::default();
+    let mut bench = Bench::start(noting(&seen).max_payload(3)).await;
+    bench.append("a", "1234");
+    bench.append("b", "123");
+
+    bench.pass(Duration::from_millis(300)).await;
+
+    assert_eq!(seen.all(), ["123"]);
+    assert_eq!(bench.broker.read(DEAD)[0].1.as_deref(), Some(&b"1234"[..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_the_dead_letter_topic_is_never_written_back_to_it() {
+    let handler = Handler::new(DEAD, |_: Record| async { Err::<(), _>("no") })
+        .retry(Retry::NONE)
+        .dead_letter(DEAD);
+    let mut routes = Routes::default();
+    routes.add_topic(DEAD.into(), activate(&handler, Some(DEAD.into())));
+    let mut bench = Bench::joining(
+        &handler,
+        Budget {
+            records: 10,
+            bytes: 1 << 20,
+        },
+    );
+    bench.commands.send(Command::Routes(routes)).unwrap();
+    let dead = TopicPartition::new(DEAD, 0);
+    bench.broker.append(&dead, None, Some("v"));
+    bench.broker.tell(Polled::Assigned(vec![dead.clone()]));
+
+    bench.pass(Duration::from_secs(1)).await;
+
+    assert!(bench.is_done);
+    assert_eq!(bench.broker.read(DEAD).len(), 1);
+    assert_eq!(bench.broker.stored(&dead), None);
+}
