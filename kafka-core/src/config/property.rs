@@ -91,6 +91,12 @@ pub(super) const CHANGED: &[Changed] = &[
         "with the two below: a short look-ahead, refilled at once (librdkafka: 1000)",
     ),
     changed(
+        "fetch.wait.max.ms",
+        "100",
+        Side::Consumer,
+        "a partition that was paused is asked for again within this time, also when the others are idle (librdkafka: 500)",
+    ),
+    changed(
         "queued.min.messages",
         "10000",
         Side::Consumer,

@@ -84,6 +84,11 @@ impl Assigned {
         self.lanes.iter().map(|lane| lane.running_calls()).sum()
     }
 
+    /// True while its lanes are short of processor time, not of finished calls.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.is_behind())
+    }
+
     /// Returns what waits or runs, in records and bytes.
     pub(crate) fn load(&self) -> Load {
         Load {

@@ -62,6 +62,8 @@ pub struct LaneShared {
     inbox: Mutex<VecDeque<Arc<RecordBatch>>>,
     ready: Mutex<Vec<usize>>,
     running: AtomicUsize,
+    /// There are records that could start if the lane only got a turn.
+    is_behind: AtomicBool,
     task: AtomicWaker,
 }
 
@@ -88,6 +90,7 @@ impl LaneShared {
             inbox: Mutex::default(),
             ready: Mutex::default(),
             running: AtomicUsize::new(0),
+            is_behind: AtomicBool::new(false),
             task: AtomicWaker::new(),
         }
     }
@@ -95,7 +98,13 @@ impl LaneShared {
     /// Hands records over; one wake per batch.
     pub(crate) fn push(&self, batch: Arc<RecordBatch>) {
         lock(&self.inbox).push_back(batch);
+        self.is_behind.store(true, Atomic::Relaxed);
         self.task.wake();
+    }
+
+    /// True while records wait for nothing but a turn of the lane: the processor is the limit, not the handler.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind.load(Atomic::Relaxed)
     }
 
     /// Returns how many calls (and dead letter writes) were running after the last turn.
@@ -725,6 +734,8 @@ where
             }
         }
         self.flush_acks(lane);
+        // A push between the intake and here is seen by the next turn, which it has woken.
+        lane.is_behind.store(again, Atomic::Relaxed);
         lane.running.store(self.busy, Atomic::Relaxed);
         if lane.partition.mode() != Mode::Running && self.busy == 0 {
             return Poll::Ready(());

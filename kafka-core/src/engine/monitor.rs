@@ -112,8 +112,13 @@ impl Monitor {
         self.now().partitions = partitions;
     }
 
-    pub(crate) fn set_error(&self, error: Option<ClientError>) {
-        self.now().last_error = error;
+    pub(crate) fn set_error(&self, error: ClientError) {
+        self.now().last_error = Some(error);
+    }
+
+    /// Something went well again.
+    pub(crate) fn clear_error(&self) {
+        self.now().last_error = None;
     }
 
     pub(crate) fn status(&self) -> GroupStatus {

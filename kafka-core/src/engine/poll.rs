@@ -30,6 +30,10 @@ const MOST: usize = 512;
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// The same while a drain, a stop or a paused partition is watched.
 const BUSY_WAIT: Duration = Duration::from_millis(5);
+/// How long the poll thread waits for lanes that are short of processor time, before it pauses their partition. Far
+/// below `max.poll.interval.ms`, and short enough to answer the group.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
+const WAIT_STEP: Duration = Duration::from_millis(1);
 /// How often advanced offsets are handed to the client, which commits them every `auto.commit.interval.ms`.
 const STORE_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the group's committed offsets may take.
@@ -189,11 +193,12 @@ impl Engine {
         self.is_stopped(now)
     }
 
-    /// True while a partition that is not paused holds its share: a moment's wait may spare the pause.
-    pub(crate) fn is_full(&self) -> bool {
+    /// True while a partition holds its share only because its lanes are short of processor time. Polling on would not
+    /// make them faster, and a pause would throw prefetched records away: a moment's wait is better.
+    pub(crate) fn is_ahead(&self) -> bool {
         let share = self.config.budget.share(self.dispatch.partitions.len());
         let mut reading = self.dispatch.partitions.iter().filter(|p| !p.is_full);
-        reading.any(|p| share.is_reached(p.load()))
+        reading.any(|p| share.is_reached(p.load()) && p.is_behind())
     }
 
     fn is_watching(&self) -> bool {
@@ -328,7 +333,7 @@ impl Engine {
     /// Reports an error; one that no waiting can mend ends the run.
     fn client_error(&mut self, error: ClientError) {
         self.client_warning(&error);
-        self.monitor.set_error(Some(error.clone()));
+        self.monitor.set_error(error.clone());
         // TLS and authentication were right at the start: a broker that restarts can fail both for a while.
         let is_final = matches!(
             error,
@@ -410,7 +415,7 @@ impl Engine {
             self.client_error(error);
             return;
         }
-        self.monitor.set_error(None);
+        self.monitor.clear_error();
         let lanes = lanes_for(
             self.dispatch.partitions.len() + positions.len(),
             self.config.cores,
@@ -646,6 +651,7 @@ impl Engine {
         }
         match self.consumer.store(&store) {
             Ok(()) => {
+                self.monitor.clear_error();
                 for (at, offset) in &store {
                     if let Some(partition) = self.dispatch.find(at) {
                         partition.state.set_stored(*offset);
@@ -791,16 +797,12 @@ pub(crate) fn run(mut engine: Engine) -> Result<(), RunError> {
     let ended = catch_unwind(AssertUnwindSafe(move || {
         loop {
             engine.poll(Instant::now());
+            let until = Instant::now() + LONGEST_WAIT;
+            while engine.is_ahead() && Instant::now() < until {
+                std::thread::sleep(WAIT_STEP);
+            }
             if engine.advance(Instant::now()) {
                 break;
-            }
-            // Lanes that keep up need a moment, not a pause that throws prefetched records away. Short enough to keep
-            // polling.
-            for _ in 0..10 {
-                if !engine.is_full() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(1));
             }
         }
         close(engine.consumer, CLOSE_WAIT);

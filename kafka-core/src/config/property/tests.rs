@@ -29,6 +29,7 @@ fn a_consumer_gets_the_defaults_that_keep_the_promises() {
         ("enable.auto.offset.store", "false"),
         ("enable.partition.eof", "false"),
         ("fetch.queue.backoff.ms", "10"),
+        ("fetch.wait.max.ms", "100"),
         ("group.id", "analytics"),
         ("isolation.level", "read_committed"),
         ("partition.assignment.strategy", "cooperative-sticky"),
