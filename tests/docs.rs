@@ -1,15 +1,15 @@
 //! Holds the documents to the files: every relative link leads somewhere, every function that docs/ARCHITECTURE.md
 //! names is in the file it names, and every source file has its line there.
 
-use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::{fs, io};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Every Markdown file that users read.
-fn documents() -> Vec<PathBuf> {
+fn documents() -> io::Result<Vec<PathBuf>> {
     let root = root();
     let mut found = Vec::new();
     for folder in [root.clone(), root.join("docs"), root.join("examples")] {
@@ -17,11 +17,15 @@ fn documents() -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(&folder) else {
             continue;
         };
-        let paths = entries.map(|entry| entry.unwrap().path());
-        found.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "md")));
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|e| e == "md") {
+                found.push(path);
+            }
+        }
     }
     found.sort();
-    found
+    Ok(found)
 }
 
 /// The text outside of fenced code, with the number of each line.
@@ -71,7 +75,7 @@ fn normal(path: &Path) -> PathBuf {
 #[test]
 fn every_relative_link_leads_to_a_file_and_a_heading() {
     let mut broken = Vec::new();
-    for document in documents() {
+    for document in documents().unwrap() {
         let text = fs::read_to_string(&document).unwrap();
         for (n, line) in prose(&text) {
             for link in links(line) {
@@ -104,9 +108,10 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
 
 /// Where a file that docs/ARCHITECTURE.md names is: most are in kafka-core.
 fn source(name: &str) -> PathBuf {
-    match name.starts_with("kafka-macros/") || name.starts_with("src/") || name == "build.rs" {
-        true => root().join(name),
-        false => root().join("kafka-core/src").join(name),
+    if name.starts_with("kafka-macros/") || name.starts_with("src/") || name == "build.rs" {
+        root().join(name)
+    } else {
+        root().join("kafka-core/src").join(name)
     }
 }
 
@@ -148,15 +153,16 @@ fn every_function_that_the_architecture_names_exists() {
     );
 }
 
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.is_dir() {
-            rust_files(&path, found);
+            rust_files(&path, found)?;
         } else if path.extension().is_some_and(|e| e == "rs") {
             found.push(path);
         }
     }
+    Ok(())
 }
 
 #[test]
@@ -170,8 +176,8 @@ fn the_file_map_names_the_files_that_are_there() {
         .map(source)
         .collect();
     let mut there = vec![root().join("src/lib.rs"), root().join("build.rs")];
-    rust_files(&root().join("kafka-core/src"), &mut there);
-    rust_files(&root().join("kafka-macros/src"), &mut there);
+    rust_files(&root().join("kafka-core/src"), &mut there).unwrap();
+    rust_files(&root().join("kafka-macros/src"), &mut there).unwrap();
     there.retain(|path| !path.ends_with("tests.rs"));
     named.sort();
     there.sort();
