@@ -12,6 +12,7 @@ use crate::failure::policy::FailurePolicy;
 use crate::outcome::{Failure, IntoOutcome, Outcome};
 use crate::payload::FromRecord;
 use crate::record::Record;
+use crate::table::StartRow;
 
 /// Which records wait for each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -179,6 +180,18 @@ impl Handler {
 
     pub(crate) fn lane_driver(&self) -> Box<dyn LaneDriver> {
         (self.driver)()
+    }
+
+    /// The row of the start table for one topic or pattern.
+    pub(crate) fn start_row(&self, topic: &str, group: &str) -> StartRow {
+        StartRow {
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            handler: self.options.name.clone(),
+            ordering: self.options.ordering.as_str(),
+            on_failure: self.options.on_failure.as_str().to_owned(),
+            place: self.place.to_string(),
+        }
     }
 
     /// Returns the handler's name: the function's, unless it was given another.

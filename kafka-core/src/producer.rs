@@ -242,6 +242,8 @@ pub struct KafkaProducer {
     records: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     is_connected: Arc<AtomicBool>,
+    /// Disconnected by hand: records are refused until it is connected again.
+    is_closed: Arc<AtomicBool>,
     config: Arc<Config>,
 }
 
@@ -250,6 +252,7 @@ impl KafkaProducer {
         Self {
             client,
             is_connected: Arc::default(),
+            is_closed: Arc::default(),
             config: Arc::new(config),
             records: Arc::new(Semaphore::new(MOST_RECORDS)),
             bytes: Arc::new(Semaphore::new(MOST_BYTES)),
@@ -327,16 +330,17 @@ impl KafkaProducer {
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let (client, timeout) = (Arc::clone(&self.client), self.config.request_timeout);
         retrying(&self.config, move || client.check(timeout)).await?;
+        self.is_closed.store(false, Ordering::Relaxed);
         self.is_connected.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Sends what is queued, for no longer than 10 s, and refuses further records.
+    /// Sends what is queued, for no longer than 10 s, and refuses further records until it is connected again.
     ///
     /// # Errors
     /// Not everything could be sent in time.
     pub async fn disconnect(&self) -> Result<(), ClientError> {
-        self.records.close();
+        self.is_closed.store(true, Ordering::Relaxed);
         self.is_connected.store(false, Ordering::Relaxed);
         self.flush(FLUSH_TIMEOUT).await
     }
@@ -357,14 +361,18 @@ impl KafkaProducer {
         let records = Arc::clone(&self.records).acquire_owned().await;
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(size).await;
         let (Ok(records), Ok(bytes)) = (records, bytes) else {
-            return Box::pin(async { Err(ProduceError::Disconnected) });
+            unreachable!("the semaphores are never closed");
         };
+        if self.is_closed.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(ProduceError::Disconnected) });
+        }
         let delivery = self.client.send(topic, payload);
-        let is_connected = Arc::clone(&self.is_connected);
+        let (is_connected, is_closed) =
+            (Arc::clone(&self.is_connected), Arc::clone(&self.is_closed));
         // Held until the acknowledgement; a caller that goes away gives its room back early.
         Box::pin(async move {
             let result = delivery.await;
-            if result.is_ok() && !records.semaphore().is_closed() {
+            if result.is_ok() && !is_closed.load(Ordering::Relaxed) {
                 is_connected.store(true, Ordering::Relaxed);
             }
             drop((records, bytes));

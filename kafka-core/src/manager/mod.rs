@@ -3,6 +3,8 @@
 //! For services that decide at run time what they consume. Everything else is shorter with `#[topic_handler]`.
 
 mod consumer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

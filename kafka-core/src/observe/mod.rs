@@ -10,6 +10,7 @@ use crate::outcome::Failure;
 use crate::record::{Offset, Record, TopicPartition};
 use crate::table::StartTable;
 
+pub(crate) use self::tracing::TARGET;
 pub use self::tracing::TracingObserver;
 
 /// Reads what happens in a runtime. It cannot change it.

@@ -156,7 +156,11 @@ impl RuntimeBuilder {
         let plan = match planned {
             Ok(plan) if problems.is_empty() => plan,
             Ok(_) => return Err(StartError { problems }),
-            Err(found) => {
+            Err(mut found) => {
+                if !problems.is_empty() {
+                    // The group id may be in the configuration that could not be read.
+                    found.retain(|problem| !matches!(problem, Problem::NoGroup { .. }));
+                }
                 problems.extend(found);
                 return Err(StartError { problems });
             }
