@@ -305,6 +305,7 @@ impl Runtime {
                 }
             }
         }
+        self.control.all_added();
         Ok(running)
     }
 }
