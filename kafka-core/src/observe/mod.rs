@@ -42,6 +42,17 @@ pub trait Observer: Send + Sync + 'static {
     }
 }
 
+/// The runtime has one, whoever reads its counts another.
+impl<T: Observer + ?Sized> Observer for Arc<T> {
+    fn observe(&self, event: &Event<'_>) {
+        (**self).observe(event);
+    }
+
+    fn wants_handled(&self) -> bool {
+        (**self).wants_handled()
+    }
+}
+
 /// Something that happened. Records are given for where they are; their bytes do not belong in a log.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -201,7 +212,7 @@ impl Observers {
     }
 
     pub(crate) fn wants_handled(&self) -> bool {
-        self.0.iter().any(|observer| observer.wants_handled())
+        self.0.iter().any(Observer::wants_handled)
     }
 }
 

@@ -33,7 +33,7 @@ pub use shutdown::shutdown_signal;
 /// Runs every handler that the linker collected, configured from the environment, until SIGTERM or SIGINT.
 ///
 /// ```no_run
-/// # async fn main() -> anyhow::Result<()> {
+/// # async fn example() -> anyhow::Result<()> {
 /// kafka_core::run().await?;
 /// # Ok(())
 /// # }
@@ -309,6 +309,7 @@ impl Runtime {
                 }
             }
         }
+        self.control.all_added();
         Ok(running)
     }
 }
