@@ -10,8 +10,10 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use crate::config::Config;
+use crate::client::factory::factory;
+use crate::config::{Config, ProducerOptions};
 use crate::error::{ClientError, ConnectError};
+use crate::manager::ManagerError;
 use crate::record::{Offset, Timestamp};
 use crate::runtime::connect::retrying;
 
@@ -248,7 +250,30 @@ pub struct KafkaProducer {
 }
 
 impl KafkaProducer {
-    pub(crate) fn new(client: Arc<dyn ProducerClient>, config: Config) -> Self {
+    /// Makes a producer of its own, for a service that writes outside of any handler; it connects with its first
+    /// record, or with [`connect`](Self::connect).
+    ///
+    /// ```no_run
+    /// # async fn example() -> anyhow::Result<()> {
+    /// use kafka_core::{Config, KafkaProducer, ProducerOptions};
+    ///
+    /// let producer = KafkaProducer::new(Config::from_env()?, &ProducerOptions::default())?;
+    /// producer.send_json("user.events", "user-7", &"logged in").await?;
+    /// producer.disconnect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The settings contradict each other or are incomplete, or the client refuses them.
+    pub fn new(config: Config, options: &ProducerOptions) -> Result<Self, ManagerError> {
+        config.validate()?;
+        options.validate()?;
+        let client = factory(&config).producer(Some(options))?;
+        Ok(Self::over(client, config))
+    }
+
+    pub(crate) fn over(client: Arc<dyn ProducerClient>, config: Config) -> Self {
         Self {
             client,
             is_connected: Arc::default(),

@@ -157,7 +157,7 @@ impl KafkaConsumer {
                 brokers: config.addresses().iter().map(str::to_owned).collect(),
                 source,
             })?;
-        let producer = KafkaProducer::new(producer, config.clone());
+        let producer = KafkaProducer::over(producer, config.clone());
         let mut classifiers = Classifiers::default();
         registered_classifiers().for_each(|classifier| classifiers.add(classifier));
         self.now().cluster = Some(Arc::clone(&cluster));

@@ -278,7 +278,7 @@ impl Runtime {
         let producer = factory.producer(None).map_err(|error| StartError {
             problems: vec![Problem::Config(error.to_string())],
         })?;
-        let producer = KafkaProducer::new(producer, self.config.clone());
+        let producer = KafkaProducer::over(producer, self.config.clone());
         self.control.set_cluster(&cluster);
         let shared = Shared {
             services: Arc::new(Services {
