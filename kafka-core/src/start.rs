@@ -123,7 +123,7 @@ pub enum Problem {
     },
     /// An option with a value that makes no sense.
     #[error("{place}: {handler}: {reason}")]
-    Option {
+    BadOption {
         /// Where.
         place: Place,
         /// The handler.
@@ -401,7 +401,7 @@ impl Planning {
     fn check_options(&mut self, handler: &Handler, topics: &[String], dead_letter: Option<&str>) {
         let options = &handler.options;
         let mut wrong = |reason: &str| {
-            self.problems.push(Problem::Option {
+            self.problems.push(Problem::BadOption {
                 place: handler.place,
                 handler: options.name.clone(),
                 reason: reason.to_owned(),

@@ -271,7 +271,7 @@ impl KafkaConsumer {
             return Ok(Vec::new());
         };
         if group.group_id != self.0.group_id {
-            return Err(vec![Problem::Option {
+            return Err(vec![Problem::BadOption {
                 place: handler.place(),
                 handler: handler.name().to_owned(),
                 reason: format!(
