@@ -62,6 +62,8 @@ pub struct LaneShared {
     inbox: Mutex<VecDeque<Arc<RecordBatch>>>,
     ready: Mutex<Vec<usize>>,
     running: AtomicUsize,
+    /// It has told its partition what it had started when the drain began.
+    has_drained: AtomicBool,
     /// There are records that could start if the lane only got a turn.
     is_behind: AtomicBool,
     task: AtomicWaker,
@@ -90,6 +92,7 @@ impl LaneShared {
             inbox: Mutex::default(),
             ready: Mutex::default(),
             running: AtomicUsize::new(0),
+            has_drained: AtomicBool::new(false),
             is_behind: AtomicBool::new(false),
             task: AtomicWaker::new(),
         }
@@ -115,6 +118,13 @@ impl LaneShared {
     /// Makes the lane look at its partition's mode.
     pub(crate) fn wake(&self) {
         self.task.wake();
+    }
+
+    /// Tells the partition what was started when the drain began, the first time.
+    fn drains(&self, started: u64) {
+        if !self.has_drained.swap(true, Atomic::AcqRel) {
+            self.partition.lane_drains(started);
+        }
     }
 }
 
@@ -159,6 +169,7 @@ impl Drop for LaneTask {
     /// However the task ends, its partition learns that no call of it runs any more: calls are dropped first.
     fn drop(&mut self) {
         self.driver = Box::new(Ended);
+        self.shared.drains(0);
         self.shared.partition.lane_ended();
     }
 }
@@ -252,6 +263,10 @@ pub struct Lane<F, Fut> {
     after: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     is_open: bool,
     timed: bool,
+    /// One past the highest sequence that was started.
+    started: u64,
+    /// Records from this sequence on are not started: no bound until the partition drains.
+    end: u64,
 }
 
 /// The lane's way to the handler's `concurrency`.
@@ -315,6 +330,8 @@ where
             after: None,
             is_open: false,
             timed: false,
+            started: 0,
+            end: u64::MAX,
         }
     }
 
@@ -373,6 +390,10 @@ where
                     None => return Intake::Dry,
                 },
             };
+            if batch.sequence(index) >= self.end {
+                lock(&lane.inbox).clear();
+                return Intake::Dry;
+            }
             let chain = match lane.handler.ordering {
                 Ordering::Key if batch.has_key(index) => Some(batch.key_hash(index)),
                 Ordering::Key | Ordering::None => None,
@@ -436,6 +457,7 @@ where
         let Some(work) = &mut at.work else {
             unreachable!("a slot that starts has work");
         };
+        self.started = self.started.max(work.sequence() + 1);
         work.started = self.timed.then(Instant::now);
         if let Some(limit) = lane.handler.max_payload {
             let size = work.batch.value_len(work.index);
@@ -631,11 +653,8 @@ where
         at.stage = Stage::Free;
         let permit = at.permit.take();
         let next = work.chain.and_then(|chain| {
-            let waiting = self.chains.get_mut(&chain)?;
-            let next = match lane.partition.mode() {
-                Mode::Running => waiting.pop_front(),
-                Mode::Draining | Mode::Fenced => None,
-            };
+            let next = self.chains.get_mut(&chain)?.pop_front();
+            let next = next.filter(|(batch, index)| batch.sequence(*index) < self.end);
             if next.is_none() {
                 self.chains.remove(&chain);
             }
@@ -661,21 +680,39 @@ where
         }
     }
 
-    /// Forgets what has not started, and retries that wait: whoever owns the partition next has them again.
-    fn abandon_waiting(&mut self, lane: &Arc<LaneShared>) {
-        lock(&lane.inbox).clear();
-        self.cursor = None;
-        self.due.clear();
+    /// Forgets retries that wait and records from the drain's end on: whoever owns the partition next has them again.
+    /// False until that end is known.
+    fn drain(&mut self, lane: &Arc<LaneShared>) -> bool {
+        self.forget(lane, |slot, _| matches!(slot.stage, Stage::Backoff(_) | Stage::Stopped));
+        lane.drains(self.started);
+        let Some(end) = lane.partition.drain_end() else {
+            return false;
+        };
+        self.end = end;
+        self.forget(lane, |slot, sequence| matches!(slot.stage, Stage::Due) && sequence >= end);
+        self.due.retain(|slot| self.slots[*slot].work.is_some());
+        true
+    }
+
+    /// Frees the slots of records that are not finished, with all that waits behind them.
+    fn forget(&mut self, lane: &Arc<LaneShared>, which: impl Fn(&Slot<Fut>, u64) -> bool) {
         for (index, slot) in self.slots.iter_mut().enumerate() {
-            if matches!(slot.stage, Stage::Backoff(_) | Stage::Due | Stage::Stopped) {
-                slot.stage = Stage::Free;
-                slot.work = None;
-                slot.permit = None;
-                self.busy -= 1;
-                self.free.push(index);
+            let Some(work) = &slot.work else {
+                continue;
+            };
+            let sequence = work.sequence();
+            if !which(slot, sequence) {
+                continue;
             }
+            lane.partition.give_up(sequence);
+            if let Some(chain) = slot.work.take().and_then(|work| work.chain) {
+                self.chains.remove(&chain);
+            }
+            slot.stage = Stage::Free;
+            slot.permit = None;
+            self.busy -= 1;
+            self.free.push(index);
         }
-        self.chains.clear();
     }
 
     fn flush_acks(&mut self, lane: &Arc<LaneShared>) {
@@ -714,30 +751,35 @@ where
         }
         self.timed = lane.group.observers.wants_handled();
         self.poll_woken(lane, cx);
+        if let Some(permits) = &mut self.permits {
+            // Other lanes may have waited for them while these calls ran: first come, first served.
+            permits.spare = None;
+        }
         let mut again = false;
-        if lane.partition.mode() == Mode::Running {
+        let is_running = lane.partition.mode() == Mode::Running;
+        let may_start = is_running || self.drain(lane);
+        let mut is_dry = false;
+        if may_start {
             self.start_due(lane, cx);
             let intake = if self.due.is_empty() {
                 self.intake(lane, cx)
             } else {
                 Intake::NoPermit
             };
+            is_dry = intake == Intake::Dry;
             // A record of the intake may have ended with others behind it.
-            again = intake == Intake::MoreTurns || (intake == Intake::Dry && !self.due.is_empty());
+            again = intake == Intake::MoreTurns || (is_dry && !self.due.is_empty());
             if let Some(permits) = &mut self.permits {
                 permits.give_back(intake == Intake::NoPermit);
             }
-        } else {
-            self.abandon_waiting(lane);
-            if let Some(permits) = &mut self.permits {
-                permits.give_back(false);
-            }
+        } else if let Some(permits) = &mut self.permits {
+            permits.give_back(false);
         }
         self.flush_acks(lane);
         // A push between the intake and here is seen by the next turn, which it has woken.
         lane.is_behind.store(again, Atomic::Relaxed);
         lane.running.store(self.busy, Atomic::Relaxed);
-        if lane.partition.mode() != Mode::Running && self.busy == 0 {
+        if !is_running && is_dry && self.busy == 0 {
             return Poll::Ready(());
         }
         if again {

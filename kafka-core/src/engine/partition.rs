@@ -4,7 +4,7 @@
 //! one (acks, retries, pauses) has nowhere to land.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -22,7 +22,8 @@ pub(crate) struct Epoch(pub(crate) u64);
 pub(crate) enum Mode {
     /// Start records as they come.
     Running = 0,
-    /// Start nothing more; finish the calls that run. Retries that wait are given up.
+    /// Finish the calls that run, and what lies below a record that was started: it holds the commit back, and what
+    /// finished above it would be handled again. Start nothing more. Retries that wait are given up.
     Draining = 1,
     /// Drop every call; acks no longer count.
     Fenced = 2,
@@ -44,6 +45,12 @@ pub(crate) struct PartitionState {
     stored: AtomicI64,
     lanes: AtomicUsize,
     lanes_ended: Notify,
+    /// Lanes that have not said yet what they had started when the drain began.
+    undrained_lanes: AtomicUsize,
+    /// One past the highest sequence that was started before the drain.
+    started: AtomicU64,
+    /// The lowest sequence that was given up unfinished during the drain: nothing from there on can be committed.
+    given_up: AtomicU64,
 }
 
 impl PartitionState {
@@ -59,6 +66,9 @@ impl PartitionState {
             stored: AtomicI64::new(-1),
             lanes: AtomicUsize::new(0),
             lanes_ended: Notify::new(),
+            undrained_lanes: AtomicUsize::new(0),
+            started: AtomicU64::new(0),
+            given_up: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -137,6 +147,28 @@ impl PartitionState {
 
     pub(crate) fn lane_started(&self) {
         self.lanes.fetch_add(1, Ordering::AcqRel);
+        self.undrained_lanes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Takes note of what a lane had started when it saw the drain, once for each lane.
+    pub(crate) fn lane_drains(&self, started: u64) {
+        self.started.fetch_max(started, Ordering::AcqRel);
+        self.undrained_lanes.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Takes note of a record that stays unfinished.
+    pub(crate) fn give_up(&self, sequence: u64) {
+        self.given_up.fetch_min(sequence, Ordering::AcqRel);
+    }
+
+    /// Returns the sequence that the drain ends at; `None` until every lane has said what it had started.
+    pub(crate) fn drain_end(&self) -> Option<u64> {
+        let is_known = self.undrained_lanes.load(Ordering::Acquire) == 0;
+        let end = || {
+            let started = self.started.load(Ordering::Acquire);
+            started.min(self.given_up.load(Ordering::Acquire))
+        };
+        is_known.then(end)
     }
 
     pub(crate) fn lane_ended(&self) {

@@ -587,6 +587,8 @@ impl Engine {
             .filter(of_revoke)
             .all(|p| p.state.is_over());
         if !is_over && waited < self.config.drain_timeout {
+            // Lanes wait for what the others say of the drain.
+            self.dispatch.partitions.iter().filter(of_revoke).for_each(Assigned::wake);
             // Near the end, calls are told to hurry.
             if !revoking.is_cancelled && waited + CANCEL_WAIT >= self.config.drain_timeout {
                 self.dispatch
@@ -773,6 +775,8 @@ impl Engine {
         let grace = self.config.shutdown_grace;
         let is_over = self.dispatch.partitions.iter().all(|p| p.state.is_over());
         if !is_over && waited < grace + CANCEL_WAIT {
+            // Lanes wait for what the others say of the drain.
+            self.dispatch.partitions.iter().for_each(Assigned::wake);
             if !stopping.is_cancelled && waited >= grace {
                 stopping.is_cancelled = true;
                 for partition in &self.dispatch.partitions {

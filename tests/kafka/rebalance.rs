@@ -1,0 +1,155 @@
+//! Members that come and go while handlers run: nothing is handled by two of them, nothing is left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_runtime::{
+    CancellationToken, Config, GroupProtocol, Handler, PartitionAssignment, Raw, RecordMetadata,
+    Runtime,
+};
+use test_support::{KafkaCluster, NewRecord, Suite, TestResult, Topics, eventually, unique_name};
+use tokio::sync::Semaphore;
+
+use crate::common::{BoxError, Events, LIMIT, Log, Running, committed, config, create, random};
+
+pub(crate) fn add(suite: Suite) -> Suite {
+    suite
+        .test("rebalance::cooperative_sticky_hands_partitions_over", cooperative)
+        .test("rebalance::range_hands_partitions_over", range)
+        .rig_test("rebalance::the_consumer_protocol_hands_partitions_over", consumer_protocol)
+        .test(
+            "rebalance::a_call_that_hangs_is_cancelled_and_its_record_moves",
+            a_hanging_call_is_cancelled,
+        )
+}
+
+/// Member, partition, offset.
+type Handled = (u8, i32, i64);
+
+const PARTITIONS: i32 = 6;
+const RECORDS: usize = 150;
+
+async fn produce(topics: &Topics, topic: &str) -> TestResult {
+    let records = (0..PARTITIONS).flat_map(|partition| {
+        (0..RECORDS).map(move |n| (partition, (n % 20).to_string()))
+    });
+    topics
+        .produce_all(records.map(|(p, key)| NewRecord::to(topic).partition(p).key(key).value("x")))
+        .await?;
+    Ok(())
+}
+
+/// A member whose calls take a while, some longer than others.
+fn member(config: Config, number: u8, topic: &str, log: &Log<Handled>, events: &Events) -> Result<Running, BoxError> {
+    let seen = log.clone();
+    let handler = Handler::new(topic, move |_: Raw, at: RecordMetadata| {
+        let seen = seen.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(5 + random(40))).await;
+            seen.push((number, at.partition(), at.offset()));
+        }
+    })
+    .concurrency(12);
+    let builder = Runtime::builder().config(config).handlers([handler]).observer(events.clone());
+    Ok(Running::start(builder)?)
+}
+
+async fn cooperative(cluster: &KafkaCluster) -> TestResult {
+    let protocol = PartitionAssignment::CooperativeSticky;
+    hand_over(cluster, |config| config.partition_assignment(protocol)).await
+}
+
+async fn range(cluster: &KafkaCluster) -> TestResult {
+    let protocol = PartitionAssignment::Range;
+    hand_over(cluster, |config| config.partition_assignment(protocol)).await
+}
+
+async fn consumer_protocol(_: &KafkaCluster) -> TestResult {
+    let start = || KafkaCluster::builder().version("4.1.1").start();
+    let cluster = tokio::task::spawn_blocking(start).await??;
+    hand_over(&cluster, |config| config.group_protocol(GroupProtocol::Consumer)).await
+}
+
+/// A second member joins, works, and leaves again.
+async fn hand_over(cluster: &KafkaCluster, protocol: impl Fn(Config) -> Config) -> TestResult {
+    let (topic, group) = (unique_name("moves"), unique_name("group"));
+    let topics = create(cluster, &topic, PARTITIONS).await?;
+    produce(&topics, &topic).await?;
+    let (log, events) = (Log::<Handled>::default(), Events::default());
+    let config = || protocol(config(cluster, &group));
+
+    let first = member(config(), 1, &topic, &log, &events)?;
+    log.reaches(50).await?;
+    let second = member(config(), 2, &topic, &log, &events)?;
+    eventually(LIMIT, async || log.all().iter().any(|(member, ..)| *member == 2)).await?;
+    assert!(log.len() < usize::try_from(PARTITIONS)? * RECORDS, "all was handled before");
+    second.is_assigned(3).await?;
+    first.is_assigned(3).await?;
+    produce(&topics, &topic).await?;
+    second.stop().await?;
+    first.is_assigned(6).await?;
+
+    let ends = [i64::try_from(2 * RECORDS)?; 6];
+    committed(&topics, &group, &topic, &ends).await?;
+    first.stop().await?;
+    let mut count: BTreeMap<(i32, i64), Vec<u8>> = BTreeMap::new();
+    for (member, partition, offset) in log.all() {
+        count.entry((partition, offset)).or_default().push(member);
+    }
+    assert_eq!(count.len(), 2 * RECORDS * usize::try_from(PARTITIONS)?);
+    let twice: Vec<_> = count.iter().filter(|(_, members)| members.len() > 1).collect();
+    assert!(twice.is_empty(), "handled twice: {twice:?}");
+    let members: BTreeSet<u8> = count.into_values().flatten().collect();
+    assert_eq!(members, [1, 2].into());
+    assert_eq!(events.with("Lost"), Vec::<String>::new());
+    Ok(())
+}
+
+async fn a_hanging_call_is_cancelled(cluster: &KafkaCluster) -> TestResult {
+    let (topic, group) = (unique_name("hangs"), unique_name("group"));
+    let topics = create(cluster, &topic, 2).await?;
+    for partition in 0..2 {
+        topics.produce(NewRecord::to(&topic).partition(partition).value("x")).await?;
+    }
+    let (log, told, gate) =
+        (Log::<(u8, i32)>::default(), Log::<i32>::default(), Arc::new(Semaphore::new(0)));
+    let member = |number: u8| {
+        let (seen, told, gate) = (log.clone(), told.clone(), Arc::clone(&gate));
+        let handler = Handler::new(
+            &topic,
+            move |_: Raw, at: RecordMetadata, cancel: CancellationToken| {
+                seen.push((number, at.partition()));
+                let (told, gate) = (told.clone(), Arc::clone(&gate));
+                async move {
+                    if number == 1 {
+                        // Nobody opens it: only the end of the drain ends this call.
+                        tokio::select! {
+                            () = cancel.cancelled() => told.push(at.partition()),
+                            _ = gate.acquire() => {}
+                        }
+                        std::future::pending::<()>().await;
+                    }
+                }
+            },
+        );
+        let config = config(cluster, &group)
+            .drain_timeout(Duration::from_secs(1))
+            .shutdown_grace(Duration::from_secs(1));
+        Running::start(Runtime::builder().config(config).handlers([handler]))
+    };
+
+    let first = member(1)?;
+    log.reaches(2).await?;
+    let second = member(2)?;
+    let moved = log.reaches(3).await?[2];
+
+    assert_eq!(moved.0, 2);
+    assert_eq!(told.all(), [moved.1]);
+    first.is_assigned(1).await?;
+    let offset = |partition| if partition == moved.1 { 1 } else { -1 };
+    committed(&topics, &group, &topic, &[offset(0), offset(1)]).await?;
+    second.stop().await?;
+    first.stop().await?;
+    Ok(())
+}
