@@ -49,14 +49,19 @@ async fn parked_as_it_was(cluster: &KafkaCluster) -> TestResult {
             })
             .await?;
     }
-    topics.produce(NewRecord::to(&topic).key([0xff]).value("{\"a\":[]}")).await?;
+    topics
+        .produce(NewRecord::to(&topic).key([0xff]).value("{\"a\":[]}"))
+        .await?;
     let log = Log::<usize>::default();
 
     let seen = log.clone();
-    let handler = Handler::new(&topic, move |map: serde_json::Map<String, serde_json::Value>| {
-        seen.push(map.len());
-        std::future::ready(())
-    })
+    let handler = Handler::new(
+        &topic,
+        move |map: serde_json::Map<String, serde_json::Value>| {
+            seen.push(map.len());
+            std::future::ready(())
+        },
+    )
     .max_payload(MAX_PAYLOAD);
     let events = Events::default();
     let builder = Runtime::builder()
@@ -74,10 +79,17 @@ async fn parked_as_it_was(cluster: &KafkaCluster) -> TestResult {
     assert_eq!(letters.len(), bad.len());
     let ours = |name: &str| format!("{DEAD_LETTER_HEADER_PREFIX}{name}");
     for (letter, value) in letters.iter().zip(&bad) {
-        assert!(letter.value == *value, "{:?}", value.as_deref().map(|v| &v[..v.len().min(20)]));
+        assert!(
+            letter.value == *value,
+            "{:?}",
+            value.as_deref().map(|v| &v[..v.len().min(20)])
+        );
         assert_eq!(letter.key, Some(vec![0xff]));
         assert_eq!(letter.headers[0], ("h".into(), Some(vec![0xfe])));
-        assert_eq!(letter.header_text(&ours("class")).as_deref(), Some("decode"));
+        assert_eq!(
+            letter.header_text(&ours("class")).as_deref(),
+            Some("decode")
+        );
         assert_eq!(letter.header_text(&ours("attempts")).as_deref(), Some("1"));
     }
     Ok(())
@@ -86,7 +98,9 @@ async fn parked_as_it_was(cluster: &KafkaCluster) -> TestResult {
 async fn header_value(cluster: &KafkaCluster) -> TestResult {
     let (topic, group) = (unique_name("header-value"), unique_name("group"));
     let topics = create(cluster, &topic, 1).await?;
-    topics.produce(NewRecord::to(&topic).header("h", [0xff, 0xfe])).await?;
+    topics
+        .produce(NewRecord::to(&topic).header("h", [0xff, 0xfe]))
+        .await?;
     let log = Log::<Option<Vec<u8>>>::default();
 
     let seen = log.clone();

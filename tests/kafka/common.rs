@@ -44,7 +44,11 @@ pub(crate) fn attribute_handler(name: &str) -> Result<Handler, BoxError> {
 }
 
 /// Creates a topic, or takes it as it is.
-pub(crate) async fn create(cluster: &KafkaCluster, topic: &str, partitions: i32) -> Result<Topics, BoxError> {
+pub(crate) async fn create(
+    cluster: &KafkaCluster,
+    topic: &str,
+    partitions: i32,
+) -> Result<Topics, BoxError> {
     let topics = Topics::new(cluster.bootstrap_servers())?;
     topics.create(topic, partitions).await?;
     Ok(topics)
@@ -101,7 +105,10 @@ pub(crate) async fn committed(
     let waited = eventually(LIMIT, async || {
         let found = topics.committed_offsets(group_id, topic).await;
         let is_so = found.as_ref().is_ok_and(|found| {
-            found.values().copied().eq(offsets.iter().copied().filter(|offset| *offset >= 0))
+            found
+                .values()
+                .copied()
+                .eq(offsets.iter().copied().filter(|offset| *offset >= 0))
         });
         last = Some(found);
         is_so
@@ -193,7 +200,9 @@ pub(crate) struct Events(pub(crate) Log<String>);
 impl Events {
     pub(crate) fn with(&self, word: &str) -> Vec<String> {
         let all = self.0.all();
-        all.into_iter().filter(|event| event.contains(word)).collect()
+        all.into_iter()
+            .filter(|event| event.contains(word))
+            .collect()
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_runtime::{FailurePolicy, Handler, Ordering, Raw, RecordMetadata, Retry, RunError, Start};
+use kafka_runtime::{
+    FailurePolicy, Handler, Ordering, Raw, RecordMetadata, Retry, RunError, Start,
+};
 use test_support::{KafkaCluster, NewRecord, Suite, TestResult, Topics, eventually, unique_name};
 use tokio::sync::Semaphore;
 
@@ -28,7 +30,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
             "delivery::after_a_stop_by_policy_no_key_is_committed_past_the_record",
             stop_by_policy_key,
         )
-        .test("delivery::a_group_begins_at_the_oldest_record", begins_at_the_oldest)
+        .test(
+            "delivery::a_group_begins_at_the_oldest_record",
+            begins_at_the_oldest,
+        )
         .test("delivery::start_latest_begins_at_the_end", start_latest)
         .test(
             "delivery::a_stop_waits_for_what_runs_and_gives_up_after_the_grace",
@@ -107,7 +112,11 @@ async fn nothing_twice_after_a_clean_stop(cluster: &KafkaCluster) -> TestResult 
         let by_now = log.len();
         assert!(by_now < 600, "all was handled before the stop");
         let offsets = topics.committed_offsets(&group, &topic).await?;
-        let below = log.all().iter().filter(|(p, o)| offsets.get(p).is_some_and(|c| o < c)).count();
+        let below = log
+            .all()
+            .iter()
+            .filter(|(p, o)| offsets.get(p).is_some_and(|c| o < c))
+            .count();
         let sum: i64 = offsets.values().sum();
         assert_eq!(i64::try_from(below)?, sum, "committed past unfinished work");
     }
@@ -152,7 +161,10 @@ async fn stop_by_policy_partition(cluster: &KafkaCluster) -> TestResult {
     let Err(RunError::RecordFailed { record, error, .. }) = result else {
         return Err(format!("{result:?}").into());
     };
-    assert_eq!((&*record.topic, record.partition, record.offset.0), (topic.as_str(), 0, 20));
+    assert_eq!(
+        (&*record.topic, record.partition, record.offset.0),
+        (topic.as_str(), 0, 20)
+    );
     assert_eq!(error, "the disk is full");
     committed(&topics, &group, &topic, &[20]).await?;
 
@@ -174,10 +186,16 @@ async fn stop_by_policy_key(cluster: &KafkaCluster) -> TestResult {
 
     let handler = failing_at(&topic, Some(150), &log);
     let result = start(cluster, &group, [handler])?.ended().await?;
-    assert!(matches!(&result, Err(RunError::RecordFailed { record, .. }) if record.offset.0 == 150));
+    assert!(
+        matches!(&result, Err(RunError::RecordFailed { record, .. }) if record.offset.0 == 150)
+    );
     let handled: BTreeSet<At> = log.all().into_iter().collect();
     let offsets = topics.committed_offsets(&group, &topic).await?;
-    assert_eq!(offsets.get(&0).copied().unwrap_or(0).max(150), 150, "{offsets:?}");
+    assert_eq!(
+        offsets.get(&0).copied().unwrap_or(0).max(150),
+        150,
+        "{offsets:?}"
+    );
     for (partition, offset) in offsets {
         assert!((0..offset).all(|below| handled.contains(&(partition, below))));
     }

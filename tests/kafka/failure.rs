@@ -73,7 +73,11 @@ fn ours(record: &StoredRecord, name: &str) -> Option<String> {
 }
 
 /// Waits until a topic has this many records; returns them.
-async fn records(topics: &Topics, topic: &str, count: usize) -> Result<Vec<StoredRecord>, BoxError> {
+async fn records(
+    topics: &Topics,
+    topic: &str,
+    count: usize,
+) -> Result<Vec<StoredRecord>, BoxError> {
     let mut found = Vec::new();
     eventually(LIMIT, async || {
         found = topics.read_all(topic).await.unwrap_or_default();
@@ -87,7 +91,9 @@ async fn tried_again(cluster: &KafkaCluster) -> TestResult {
     let (topic, group) = (unique_name("retry"), unique_name("group"));
     let topics = create(cluster, &topic, 1).await?;
     for value in ["fails", "waits"] {
-        topics.produce(NewRecord::to(&topic).key("k").value(value)).await?;
+        topics
+            .produce(NewRecord::to(&topic).key("k").value(value))
+            .await?;
     }
     let (log, events) = (Log::<String>::default(), Events::default());
 
@@ -141,16 +147,27 @@ impl Classify for Busy {
 async fn errors_decide(cluster: &KafkaCluster) -> TestResult {
     let (topic, group) = (unique_name("classes"), unique_name("group"));
     let topics = create(cluster, &topic, 1).await?;
-    let kinds = ["permanent", "declined", "deep", "retryable", "busy", "plain"];
+    let kinds = [
+        "permanent",
+        "declined",
+        "deep",
+        "retryable",
+        "busy",
+        "plain",
+    ];
     for kind in kinds {
-        topics.produce(NewRecord::to(&topic).key(kind).value(kind)).await?;
+        topics
+            .produce(NewRecord::to(&topic).key(kind).value(kind))
+            .await?;
     }
 
     let handler = Handler::new(&topic, |text: Text| async move {
         Err::<(), anyhow::Error>(match text.as_str() {
             Some("permanent") => PermanentError::new("no").into(),
             Some("declined") => anyhow::Error::from(Declined).context("while paying"),
-            Some("deep") => anyhow::anyhow!("low").context(PermanentError::new("no")).context("up"),
+            Some("deep") => anyhow::anyhow!("low")
+                .context(PermanentError::new("no"))
+                .context("up"),
             Some("retryable") => RetryableError::new("later").into(),
             Some("busy") => Busy.into(),
             _ => anyhow::anyhow!("says nothing"),
@@ -167,11 +184,21 @@ async fn errors_decide(cluster: &KafkaCluster) -> TestResult {
 
     let mut fates: Vec<_> = letters
         .iter()
-        .map(|letter| (letter.value_text(), ours(letter, "class"), ours(letter, "attempts")))
+        .map(|letter| {
+            (
+                letter.value_text(),
+                ours(letter, "class"),
+                ours(letter, "attempts"),
+            )
+        })
         .collect();
     fates.sort();
     let fate = |kind: &str, class: &str, attempts: &str| {
-        (kind.to_owned(), Some(class.to_owned()), Some(attempts.to_owned()))
+        (
+            kind.to_owned(),
+            Some(class.to_owned()),
+            Some(attempts.to_owned()),
+        )
     };
     assert_eq!(
         fates,
@@ -206,7 +233,9 @@ async fn refuses(_: Raw, attempts: State<Arc<AtomicUsize>>) -> Result<(), Refuse
 
 async fn typed_error(cluster: &KafkaCluster) -> TestResult {
     let topics = create(cluster, "it.refused", 1).await?;
-    topics.produce(NewRecord::to("it.refused").value("x")).await?;
+    topics
+        .produce(NewRecord::to("it.refused").value("x"))
+        .await?;
     let attempts = Arc::new(AtomicUsize::new(0));
 
     let running = Running::start(
@@ -240,7 +269,12 @@ async fn handler_skips(cluster: &KafkaCluster) -> TestResult {
     let skipped = events.with("Skipped");
     assert_eq!(skipped.len(), 1);
     assert!(skipped[0].contains("not for us"), "{skipped:?}");
-    assert!(topics.read_all(&format!("{group}.{topic}.dlq")).await?.is_empty());
+    assert!(
+        topics
+            .read_all(&format!("{group}.{topic}.dlq"))
+            .await?
+            .is_empty()
+    );
     Ok(())
 }
 
@@ -274,16 +308,37 @@ async fn byte_for_byte(cluster: &KafkaCluster) -> TestResult {
         assert_eq!((&letter.key, &letter.value), (&source.key, &source.value));
         let (theirs, added) = letter.headers.split_at(source.headers.len());
         assert_eq!(theirs, source.headers);
-        assert!(added.iter().all(|(name, _)| name.starts_with(DEAD_LETTER_HEADER_PREFIX)));
-        let found: Vec<_> = ["topic", "partition", "offset", "timestamp", "group", "handler"]
-            .into_iter()
-            .chain(["attempts", "class", "error"])
-            .map(|name| ours(letter, name).unwrap_or_default())
-            .collect();
+        assert!(
+            added
+                .iter()
+                .all(|(name, _)| name.starts_with(DEAD_LETTER_HEADER_PREFIX))
+        );
+        let found: Vec<_> = [
+            "topic",
+            "partition",
+            "offset",
+            "timestamp",
+            "group",
+            "handler",
+        ]
+        .into_iter()
+        .chain(["attempts", "class", "error"])
+        .map(|name| ours(letter, name).unwrap_or_default())
+        .collect();
         let (offset, timestamp) = (source.offset.to_string(), source.timestamp.unwrap_or(0));
         assert_eq!(
             found,
-            [&topic, "0", &offset, &timestamp.to_string(), &group, "refuse_all", "2", "unclassified", ""]
+            [
+                &topic,
+                "0",
+                &offset,
+                &timestamp.to_string(),
+                &group,
+                "refuse_all",
+                "2",
+                "unclassified",
+                ""
+            ]
         );
     }
     Ok(())
@@ -294,7 +349,12 @@ async fn headers_are_replaced(cluster: &KafkaCluster) -> TestResult {
     let topics = create(cluster, &topic, 1).await?;
     let forged = format!("{DEAD_LETTER_HEADER_PREFIX}attempts");
     topics
-        .produce(NewRecord::to(&topic).header(&forged, "999").header("kept", "1").header(&forged, "998"))
+        .produce(
+            NewRecord::to(&topic)
+                .header(&forged, "999")
+                .header("kept", "1")
+                .header(&forged, "998"),
+        )
         .await?;
 
     let handler = Handler::new(&topic, |_: Raw| async { Err::<(), _>("no") })
@@ -304,7 +364,11 @@ async fn headers_are_replaced(cluster: &KafkaCluster) -> TestResult {
     let letters = records(&topics, &format!("{group}.parked"), 1).await?;
     running.stop().await?;
 
-    let named: Vec<_> = letters[0].headers.iter().filter(|(name, _)| *name == forged).collect();
+    let named: Vec<_> = letters[0]
+        .headers
+        .iter()
+        .filter(|(name, _)| *name == forged)
+        .collect();
     assert_eq!(named, [&(forged.clone(), Some(b"1".to_vec()))]);
     assert_eq!(letters[0].header_text("kept").as_deref(), Some("1"));
     Ok(())
@@ -327,8 +391,7 @@ async fn dead_letter_partitions(cluster: &KafkaCluster) -> TestResult {
 async fn deleted_dead_letter_topic(cluster: &KafkaCluster) -> TestResult {
     let (topic, group) = (unique_name("again"), unique_name("group"));
     let topics = create(cluster, &topic, 2).await?;
-    let handler =
-        Handler::new(&topic, |_: Raw| async { Err::<(), _>("no") }).retry(Retry::NONE);
+    let handler = Handler::new(&topic, |_: Raw| async { Err::<(), _>("no") }).retry(Retry::NONE);
     // For so long librdkafka believes that a missing topic is on its way; 30 s by default.
     let config = config(cluster, &group).property("topic.metadata.propagation.max.ms", "500");
     let running = Running::start(Runtime::builder().config(config).handlers([handler]))?;
@@ -336,12 +399,17 @@ async fn deleted_dead_letter_topic(cluster: &KafkaCluster) -> TestResult {
     let dead_letters = format!("{group}.{topic}.dlq");
 
     topics.delete(&dead_letters).await?;
-    topics.produce(NewRecord::to(&topic).partition(0).value("x")).await?;
+    topics
+        .produce(NewRecord::to(&topic).partition(0).value("x"))
+        .await?;
 
     committed(&topics, &group, &topic, &[1]).await?;
     let found = topics.describe(&dead_letters).await?;
     assert_eq!(found.map(|partitions| partitions.len()), Some(2));
-    assert_eq!(records(&topics, &dead_letters, 1).await?[0].value_text(), "x");
+    assert_eq!(
+        records(&topics, &dead_letters, 1).await?[0].value_text(),
+        "x"
+    );
     running.stop().await
 }
 
@@ -350,7 +418,9 @@ async fn poison_key(cluster: &KafkaCluster) -> TestResult {
     let topics = create(cluster, &topic, 1).await?;
     let keys = ["poison", "a", "b", "poison", "a", "b"];
     for (number, key) in keys.iter().enumerate() {
-        topics.produce(NewRecord::to(&topic).key(*key).value(number.to_string())).await?;
+        topics
+            .produce(NewRecord::to(&topic).key(*key).value(number.to_string()))
+            .await?;
     }
     let (log, cured) = (Log::<String>::default(), Arc::new(Semaphore::new(0)));
 
@@ -381,7 +451,9 @@ async fn ordering_partition_waits(cluster: &KafkaCluster) -> TestResult {
     let (topic, group) = (unique_name("blocks"), unique_name("group"));
     let topics = create(cluster, &topic, 1).await?;
     for number in 0..3 {
-        let record = NewRecord::to(&topic).key(number.to_string()).value(number.to_string());
+        let record = NewRecord::to(&topic)
+            .key(number.to_string())
+            .value(number.to_string());
         topics.produce(record).await?;
     }
     let log = Log::<(usize, u32)>::default();
@@ -389,13 +461,20 @@ async fn ordering_partition_waits(cluster: &KafkaCluster) -> TestResult {
     let seen = log.clone();
     let handler = Handler::new(&topic, move |number: usize, record: RecordMetadata| {
         seen.push((number, record.attempt()));
-        std::future::ready(if number == 0 && record.attempt() < 3 { Err("no") } else { Ok(()) })
+        std::future::ready(if number == 0 && record.attempt() < 3 {
+            Err("no")
+        } else {
+            Ok(())
+        })
     })
     .ordering(kafka_runtime::Ordering::Partition)
     .retry(quick(8));
     let running = start(cluster, &group, [handler])?;
 
-    assert_eq!(log.reaches(5).await?, [(0, 1), (0, 2), (0, 3), (1, 1), (2, 1)]);
+    assert_eq!(
+        log.reaches(5).await?,
+        [(0, 1), (0, 2), (0, 3), (1, 1), (2, 1)]
+    );
     running.stop().await
 }
 
@@ -403,14 +482,20 @@ async fn policy_skip(cluster: &KafkaCluster) -> TestResult {
     let (topic, group) = (unique_name("skip"), unique_name("group"));
     let topics = create(cluster, &topic, 1).await?;
     for value in ["bad", "good"] {
-        topics.produce(NewRecord::to(&topic).key("k").value(value)).await?;
+        topics
+            .produce(NewRecord::to(&topic).key("k").value(value))
+            .await?;
     }
     let (log, events) = (Log::<String>::default(), Events::default());
 
     let seen = log.clone();
     let handler = Handler::new(&topic, move |text: Text| {
         seen.push(text.as_str().unwrap_or_default().to_owned());
-        std::future::ready(if text.as_str() == Some("bad") { Err("no") } else { Ok(()) })
+        std::future::ready(if text.as_str() == Some("bad") {
+            Err("no")
+        } else {
+            Ok(())
+        })
     })
     .retry(quick(2))
     .on_failure(FailurePolicy::Skip);
@@ -424,7 +509,10 @@ async fn policy_skip(cluster: &KafkaCluster) -> TestResult {
 
     assert_eq!(log.all(), ["bad", "bad", "good"]);
     assert_eq!(events.with("Skipped").len(), 1);
-    assert_eq!(topics.describe(&format!("{group}.{topic}.dlq")).await?, None);
+    assert_eq!(
+        topics.describe(&format!("{group}.{topic}.dlq")).await?,
+        None
+    );
     Ok(())
 }
 
@@ -440,7 +528,10 @@ async fn policy_stop(cluster: &KafkaCluster) -> TestResult {
     let result = start(cluster, &group, [handler])?.ended().await?;
 
     let error = result.err().ok_or("it ended well")?;
-    let RunError::RecordFailed { handler, record, .. } = &error else {
+    let RunError::RecordFailed {
+        handler, record, ..
+    } = &error
+    else {
         return Err(error.into());
     };
     assert_eq!((handler.as_str(), record.offset.0), ("print", 0));
@@ -456,7 +547,9 @@ async fn panics(cluster: &KafkaCluster) -> TestResult {
     let (topic, group) = (unique_name("panics"), unique_name("group"));
     let topics = create(cluster, &topic, 1).await?;
     for value in ["at once", "later", "fine"] {
-        topics.produce(NewRecord::to(&topic).key(value).value(value)).await?;
+        topics
+            .produce(NewRecord::to(&topic).key(value).value(value))
+            .await?;
     }
     let log = Log::<String>::default();
 
@@ -494,7 +587,9 @@ async fn timeouts(cluster: &KafkaCluster) -> TestResult {
     let (topic, group) = (unique_name("timeouts"), unique_name("group"));
     let topics = create(cluster, &topic, 1).await?;
     for value in ["hangs", "fine"] {
-        topics.produce(NewRecord::to(&topic).key(value).value(value)).await?;
+        topics
+            .produce(NewRecord::to(&topic).key(value).value(value))
+            .await?;
     }
     let log = Log::<String>::default();
 

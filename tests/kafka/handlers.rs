@@ -35,7 +35,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
         )
         .test("handlers::a_tombstone_is_none", a_tombstone_is_none)
         .test("handlers::json_text_raw_and_both", json_text_raw_and_both)
-        .test("handlers::an_own_type_decodes_itself", an_own_type_decodes_itself)
+        .test(
+            "handlers::an_own_type_decodes_itself",
+            an_own_type_decodes_itself,
+        )
         .test(
             "handlers::records_of_a_key_are_handled_in_order",
             records_of_a_key_in_order,
@@ -96,7 +99,10 @@ async fn on_user(
     };
     let trace = headers.get("trace").map(String::from_utf8_lossy);
     producer
-        .send_one("it.greetings", MessagePayload::new(format!("hello {}", after.email)).key("7"))
+        .send_one(
+            "it.greetings",
+            MessagePayload::new(format!("hello {}", after.email)).key("7"),
+        )
         .await?;
     seen.push(format!(
         "{} {} key {} table {} trace {:?} of {} at {}[{}]@{} {:?} attempt {} in {} cancelled {}",
@@ -174,7 +180,9 @@ async fn on_note(note: Note<'_>, seen: State<Seen>) {
 async fn a_payload_may_borrow(cluster: &KafkaCluster) -> TestResult {
     let topics = create(cluster, "it.notes", 1).await?;
     for text in [r#"{"text":"plain"}"#, r#"{"text":"with \"escape\""}"#] {
-        topics.produce(NewRecord::to("it.notes").key("k").value(text)).await?;
+        topics
+            .produce(NewRecord::to("it.notes").key("k").value(text))
+            .await?;
     }
     let seen = Seen::default();
 
@@ -204,7 +212,9 @@ async fn on_csv(row: Csv, seen: State<Seen>) {
 
 async fn decode_names_a_function(cluster: &KafkaCluster) -> TestResult {
     let topics = create(cluster, "it.csv", 1).await?;
-    topics.produce(NewRecord::to("it.csv").value("a,b,c")).await?;
+    topics
+        .produce(NewRecord::to("it.csv").value("a,b,c"))
+        .await?;
     let seen = Seen::default();
 
     let running = Running::start(
@@ -230,7 +240,9 @@ async fn every_change_of_a_database_arrives(cluster: &KafkaCluster) -> TestResul
         r#"{"op":"t"}"#.to_owned(),
         r#"{"op":"z"}"#.to_owned(),
     ] {
-        topics.produce(NewRecord::to(&topic).key("k").value(event)).await?;
+        topics
+            .produce(NewRecord::to(&topic).key("k").value(event))
+            .await?;
     }
     let seen = Seen::default();
 
@@ -240,7 +252,9 @@ async fn every_change_of_a_database_arrives(cluster: &KafkaCluster) -> TestResul
         async move {
             let code = event.op().code();
             let id = event.after().map(|row| row.id);
-            let before = event.before().map(|row| row.parse().map(|row: User| row.id));
+            let before = event
+                .before()
+                .map(|row| row.parse().map(|row: User| row.id));
             log.push(format!("{code} {id:?} {:?}", before.transpose()?));
             Ok::<_, DecodeError>(())
         }
@@ -265,7 +279,11 @@ async fn a_tombstone_is_none(cluster: &KafkaCluster) -> TestResult {
     let (topic, group) = (unique_name("tombstones"), unique_name("group"));
     let topics = create(cluster, &topic, 1).await?;
     topics
-        .produce(NewRecord::to(&topic).key("7").value(r#"{"id":7,"email":"e"}"#))
+        .produce(
+            NewRecord::to(&topic)
+                .key("7")
+                .value(r#"{"id":7,"email":"e"}"#),
+        )
         .await?;
     topics.produce(NewRecord::to(&topic).key("7")).await?;
     let seen = Seen::default();
@@ -323,7 +341,9 @@ where
 }
 
 async fn json_text_raw_and_both(cluster: &KafkaCluster) -> TestResult {
-    let json = handled(cluster, &[Some(b"[1,2]")], |Json(v): Json<Vec<u8>>| format!("{v:?}"));
+    let json = handled(cluster, &[Some(b"[1,2]")], |Json(v): Json<Vec<u8>>| {
+        format!("{v:?}")
+    });
     assert_eq!(json.await?, ["[1, 2]"]);
 
     let text = handled(cluster, &[Some(b"hi"), Some(b""), None], |t: Text| {
@@ -349,14 +369,21 @@ struct Reading(u32);
 
 impl FromRecord<'_> for Reading {
     fn from_record(record: &Record) -> Result<Self, DecodeError> {
-        let bytes = record.value().ok_or(DecodeError::custom("a reading has a value"))?;
-        let bytes = bytes.try_into().map_err(|_| DecodeError::custom("a reading has 4 bytes"))?;
+        let bytes = record
+            .value()
+            .ok_or(DecodeError::custom("a reading has a value"))?;
+        let bytes = bytes
+            .try_into()
+            .map_err(|_| DecodeError::custom("a reading has 4 bytes"))?;
         Ok(Self(u32::from_be_bytes(bytes)))
     }
 }
 
 async fn an_own_type_decodes_itself(cluster: &KafkaCluster) -> TestResult {
-    let entries = handled(cluster, &[Some(&[0, 0, 1, 2])], |r: Reading| r.0.to_string()).await?;
+    let entries = handled(cluster, &[Some(&[0, 0, 1, 2])], |r: Reading| {
+        r.0.to_string()
+    })
+    .await?;
 
     assert_eq!(entries, ["258"]);
     Ok(())
@@ -420,7 +447,9 @@ async fn a_key_does_not_wait_for_another(cluster: &KafkaCluster) -> TestResult {
     let (topic, group) = (unique_name("parallel"), unique_name("group"));
     let topics = create(cluster, &topic, 1).await?;
     for key in ["first", "second"] {
-        topics.produce(NewRecord::to(&topic).key(key).value("0")).await?;
+        topics
+            .produce(NewRecord::to(&topic).key(key).value("0"))
+            .await?;
     }
     let (log, second_is_done) = (Seen::default(), Arc::new(Semaphore::new(0)));
 
@@ -445,7 +474,10 @@ async fn ordering_partition(cluster: &KafkaCluster) -> TestResult {
     let (topic, group) = (unique_name("by-partition"), unique_name("group"));
     let topics = create(cluster, &topic, 2).await?;
     produce_numbers(&topics, &topic, 20, 20).await?;
-    let (log, gauges) = (Log::<(i32, i64)>::default(), [Gauge::default(), Gauge::default()]);
+    let (log, gauges) = (
+        Log::<(i32, i64)>::default(),
+        [Gauge::default(), Gauge::default()],
+    );
 
     let (seen, inside) = (log.clone(), gauges.clone());
     let handler = Handler::new(&topic, move |_: Raw, record: RecordMetadata| {
@@ -466,9 +498,12 @@ async fn ordering_partition(cluster: &KafkaCluster) -> TestResult {
         let offsets: Vec<_> = entries.iter().filter(|(p, _)| *p == partition).collect();
         assert!(!offsets.is_empty());
         let expected = (0_i64..).map(|offset| (partition, offset));
-        assert!(offsets.into_iter().copied().eq(expected.take(
-            entries.iter().filter(|(p, _)| *p == partition).count()
-        )));
+        assert!(
+            offsets
+                .into_iter()
+                .copied()
+                .eq(expected.take(entries.iter().filter(|(p, _)| *p == partition).count()))
+        );
     }
     Ok(())
 }
@@ -543,7 +578,10 @@ async fn the_first_record_comes_soon(cluster: &KafkaCluster) -> TestResult {
     let took = log.all()[0];
     running.stop().await?;
 
-    #[expect(clippy::print_stderr, reason = "a figure to watch, too coarse to assert")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "a figure to watch, too coarse to assert"
+    )]
     {
         eprintln!("from run() to the first record: {took:?}");
     }

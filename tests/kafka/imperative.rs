@@ -14,7 +14,10 @@ use crate::common::{LIMIT, Log, committed, create};
 
 pub(crate) fn add(suite: Suite) -> Suite {
     suite
-        .rig_test("imperative::the_program_of_the_contract_works", the_contract)
+        .rig_test(
+            "imperative::the_program_of_the_contract_works",
+            the_contract,
+        )
         .test(
             "imperative::handlers_come_and_go_while_it_runs",
             handlers_come_and_go,
@@ -23,7 +26,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
             "imperative::a_handler_that_is_replaced_goes_on_where_the_old_one_was",
             handler_is_replaced,
         )
-        .test("imperative::run_takes_records_as_they_are", run_takes_records)
+        .test(
+            "imperative::run_takes_records_as_they_are",
+            run_takes_records,
+        )
         .test("imperative::run_typed_decodes", run_typed_decodes)
         .test(
             "imperative::a_consumer_may_be_started_again",
@@ -71,34 +77,45 @@ async fn the_contract(cluster: &KafkaCluster) -> TestResult {
     let topics = create(cluster, "auth.public.sessions", 2).await?;
     topics.create("user.events", 3).await?;
     let row = r#"{"before":null,"after":{"id":7},"op":"c"}"#;
-    topics.produce(NewRecord::to("auth.public.sessions").key("7").value(row)).await?;
+    topics
+        .produce(NewRecord::to("auth.public.sessions").key("7").value(row))
+        .await?;
     let log = Log::<Option<i64>>::default();
     let user_id = String::from("user-7");
 
     let manager = manager(cluster);
-    let consumer = manager.create_consumer("main", ConsumerOptions {
-        group_id: "your-service-group".into(),
-        session_timeout: Duration::from_secs(30),
-        heartbeat_interval: Duration::from_secs(3),
-        ..Default::default()
-    })?;
-    let producer = manager.create_producer("main", ProducerOptions {
-        max_in_flight_requests: 1,
-        idempotent: true,
-        ..Default::default()
-    })?;
+    let consumer = manager.create_consumer(
+        "main",
+        ConsumerOptions {
+            group_id: "your-service-group".into(),
+            session_timeout: Duration::from_secs(30),
+            heartbeat_interval: Duration::from_secs(3),
+            ..Default::default()
+        },
+    )?;
+    let producer = manager.create_producer(
+        "main",
+        ProducerOptions {
+            max_in_flight_requests: 1,
+            idempotent: true,
+            ..Default::default()
+        },
+    )?;
     assert!(!consumer.is_connected() && !consumer.is_running() && !producer.is_connected());
 
     consumer.connect().await?;
     assert!(consumer.is_connected());
     let seen = log.clone();
-    consumer.register_handler("auth.public.sessions", move |event: DatabaseEvent<Session>| {
-        let seen = seen.clone();
-        async move {
-            seen.push(event.after().map(|session| session.id));
-            Ok::<_, anyhow::Error>(())
-        }
-    })?;
+    consumer.register_handler(
+        "auth.public.sessions",
+        move |event: DatabaseEvent<Session>| {
+            let seen = seen.clone();
+            async move {
+                seen.push(event.after().map(|session| session.id));
+                Ok::<_, anyhow::Error>(())
+            }
+        },
+    )?;
     consumer.start_with_handlers().await?;
     assert!(consumer.is_running() && consumer.has_handler("auth.public.sessions"));
     assert_eq!(consumer.registered_topics(), ["auth.public.sessions"]);
@@ -114,11 +131,21 @@ async fn the_contract(cluster: &KafkaCluster) -> TestResult {
             ],
         )
         .await?;
-    let sent = producer.send_json("user.events", &user_id, &Login { user: "7" }).await?;
+    let sent = producer
+        .send_json("user.events", &user_id, &Login { user: "7" })
+        .await?;
     assert!(producer.is_connected());
-    assert_eq!((&*metadata[0].topic, metadata[0].offset.0), ("user.events", 0));
+    assert_eq!(
+        (&*metadata[0].topic, metadata[0].offset.0),
+        ("user.events", 0)
+    );
     assert_eq!((sent.partition, sent.offset.0), (metadata[0].partition, 1));
-    assert!(metadata[0].timestamp.millis().is_some_and(|ms| ms > 1_700_000_000_000));
+    assert!(
+        metadata[0]
+            .timestamp
+            .millis()
+            .is_some_and(|ms| ms > 1_700_000_000_000)
+    );
     let records = topics.read_all("user.events").await?;
     assert_eq!(records[0].header_text("source").as_deref(), Some("auth"));
     assert_eq!(records[1].value_text(), r#"{"user":"7"}"#);
@@ -132,9 +159,13 @@ async fn the_contract(cluster: &KafkaCluster) -> TestResult {
     manager.disconnect_all().await?;
     assert!(manager.consumer("main").is_none() && manager.producer("main").is_none());
     assert!(!consumer.is_running() && !consumer.is_connected() && !producer.is_connected());
-    let offsets = topics.committed_offsets("your-service-group", "auth.public.sessions").await?;
+    let offsets = topics
+        .committed_offsets("your-service-group", "auth.public.sessions")
+        .await?;
     assert_eq!(offsets.values().sum::<i64>(), 1);
-    let late = producer.send_one("user.events", MessagePayload::new("x")).await;
+    let late = producer
+        .send_one("user.events", MessagePayload::new("x"))
+        .await;
     assert_eq!(late, Err(kafka_runtime::ProduceError::Disconnected));
     Ok(())
 }
@@ -151,7 +182,8 @@ async fn handlers_come_and_go(cluster: &KafkaCluster) -> TestResult {
     let (one, two, group_id) = (unique_name("one"), unique_name("two"), unique_name("group"));
     let topics = create(cluster, &one, 1).await?;
     topics.create(&two, 1).await?;
-    let put = async |topic: &str, value: &str| topics.produce(NewRecord::to(topic).value(value)).await;
+    let put =
+        async |topic: &str, value: &str| topics.produce(NewRecord::to(topic).value(value)).await;
     let log = Log::default();
     let manager = manager(cluster);
     let consumer = manager.create_consumer("c", group(&group_id))?;
@@ -177,7 +209,10 @@ async fn handlers_come_and_go(cluster: &KafkaCluster) -> TestResult {
     consumer.clear_handlers();
     assert!(consumer.registered_topics().is_empty() && consumer.is_running());
     eventually(LIMIT, async || {
-        consumer.state().group.is_some_and(|group| group.partitions.is_empty())
+        consumer
+            .state()
+            .group
+            .is_some_and(|group| group.partitions.is_empty())
     })
     .await?;
     consumer.register(logging(&one, "again", &log))?;
@@ -211,7 +246,9 @@ async fn run_takes_records(cluster: &KafkaCluster) -> TestResult {
     let topics = create(cluster, &one, 1).await?;
     topics.create(&two, 1).await?;
     for topic in [&one, &two] {
-        topics.produce(NewRecord::to(topic).key("k").value([0xff]).header("h", "1")).await?;
+        topics
+            .produce(NewRecord::to(topic).key("k").value([0xff]).header("h", "1"))
+            .await?;
     }
     let log = Log::<(String, i64, Option<Vec<u8>>, usize)>::default();
     let manager = manager(cluster);
@@ -233,14 +270,19 @@ async fn run_takes_records(cluster: &KafkaCluster) -> TestResult {
 
     let mut entries = log.reaches(2).await?;
     entries.sort();
-    assert_eq!(entries, [one, two].map(|topic| (topic, 0, Some(vec![0xff]), 1)));
+    assert_eq!(
+        entries,
+        [one, two].map(|topic| (topic, 0, Some(vec![0xff]), 1))
+    );
     Ok(manager.disconnect_all().await?)
 }
 
 async fn run_typed_decodes(cluster: &KafkaCluster) -> TestResult {
     let (topic, group_id) = (unique_name("typed"), unique_name("group"));
     let topics = create(cluster, &topic, 1).await?;
-    topics.produce(NewRecord::to(&topic).value(r#"{"id":1}"#)).await?;
+    topics
+        .produce(NewRecord::to(&topic).value(r#"{"id":1}"#))
+        .await?;
     let log = Log::<i64>::default();
     let manager = manager(cluster);
     let consumer = manager.create_consumer("c", group(&group_id))?;
@@ -257,7 +299,9 @@ async fn run_typed_decodes(cluster: &KafkaCluster) -> TestResult {
             std::future::ready(())
         })
         .await?;
-    topics.produce(NewRecord::to(&topic).value(r#"{"id":2}"#)).await?;
+    topics
+        .produce(NewRecord::to(&topic).value(r#"{"id":2}"#))
+        .await?;
 
     assert_eq!(log.reaches(1).await?, [2]);
     Ok(manager.disconnect_all().await?)
@@ -274,7 +318,9 @@ async fn a_consumer_may_be_started_again(cluster: &KafkaCluster) -> TestResult {
     for round in 1..=2 {
         consumer.start_with_handlers().await?;
         consumer.start_with_handlers().await?; // it runs: nothing to do
-        topics.produce(NewRecord::to(&topic).value(round.to_string())).await?;
+        topics
+            .produce(NewRecord::to(&topic).value(round.to_string()))
+            .await?;
         log.reaches(round).await?;
         consumer.disconnect().await?;
         assert!(!consumer.is_running() && consumer.has_handler(&topic));
@@ -296,10 +342,17 @@ async fn what_is_wrong_is_told(cluster: &KafkaCluster) -> TestResult {
     assert!(matches!(nameless, Err(ManagerError::Config(_))));
 
     consumer.register(logging(&topic, "h", &log))?;
-    let twice = consumer.register(logging(&topic, "h", &log)).err().ok_or("registered")?;
+    let twice = consumer
+        .register(logging(&topic, "h", &log))
+        .err()
+        .ok_or("registered")?;
     assert!(twice.to_string().contains("has two handlers"), "{twice}");
 
-    let started = consumer.start_with_handlers().await.err().ok_or("started")?;
+    let started = consumer
+        .start_with_handlers()
+        .await
+        .err()
+        .ok_or("started")?;
     assert!(matches!(&started, RunError::Start(error) if error.to_string().contains(&topic)));
     assert!(!consumer.is_running());
 
@@ -312,7 +365,9 @@ async fn what_is_wrong_is_told(cluster: &KafkaCluster) -> TestResult {
 async fn parked_as_anywhere(cluster: &KafkaCluster) -> TestResult {
     let (topic, group_id) = (unique_name("parked"), unique_name("group"));
     let topics = create(cluster, &topic, 1).await?;
-    topics.produce(NewRecord::to(&topic).key("k").value("v")).await?;
+    topics
+        .produce(NewRecord::to(&topic).key("k").value("v"))
+        .await?;
     let manager = manager(cluster);
     let consumer = manager.create_consumer("c", group(&group_id))?;
     let refuse = Handler::new(&topic, |_: Text| async { Err::<(), _>("no") }).retry(Retry::NONE);

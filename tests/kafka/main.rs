@@ -42,6 +42,6 @@ fn main() -> ExitCode {
     let suite = rebalance::add(suite);
     let suite = imperative::add(suite);
     let suite = producer::add(suite);
-        let suite = security::add(suite);
+    let suite = security::add(suite);
     suite.run()
 }

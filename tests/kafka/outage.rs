@@ -30,10 +30,13 @@ pub(crate) fn add(suite: Suite) -> Suite {
 
 /// Returns addresses where nobody listens.
 fn nobody(count: usize) -> Result<Vec<String>, BoxError> {
-    let listeners: Vec<_> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    let listeners: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0"))
+        .collect::<Result<_, _>>()?;
     let addresses = listeners.iter().map(TcpListener::local_addr);
-    Ok(addresses.map(|address| address.map(|a| a.to_string())).collect::<Result<_, _>>()?)
+    Ok(addresses
+        .map(|address| address.map(|a| a.to_string()))
+        .collect::<Result<_, _>>()?)
 }
 
 async fn own_cluster() -> Result<KafkaCluster, BoxError> {
@@ -54,7 +57,10 @@ async fn no_broker_at_all(_: &KafkaCluster) -> TestResult {
         .connect_retry(retry);
     let is_told = |error: &ConnectError| {
         let text = error.to_string();
-        assert!(addresses.iter().all(|address| text.contains(address)), "{text}");
+        assert!(
+            addresses.iter().all(|address| text.contains(address)),
+            "{text}"
+        );
         matches!(
             error,
             ConnectError::GaveUp { brokers, attempts: 3, source: ClientError::Unreachable(_) }
@@ -67,13 +73,19 @@ async fn no_broker_at_all(_: &KafkaCluster) -> TestResult {
         .config(config.clone())
         .handlers([Handler::new("t", |_: Raw| async {})]);
     let result = Running::start(runtime)?.ended().await?;
-    assert!(matches!(&result, Err(RunError::Connect(error)) if is_told(error)), "{result:?}");
+    assert!(
+        matches!(&result, Err(RunError::Connect(error)) if is_told(error)),
+        "{result:?}"
+    );
 
     let manager = KafkaManager::from_config(config);
-    let consumer = manager.create_consumer("main", kafka_runtime::ConsumerOptions {
-        group_id: "g".into(),
-        ..Default::default()
-    })?;
+    let consumer = manager.create_consumer(
+        "main",
+        kafka_runtime::ConsumerOptions {
+            group_id: "g".into(),
+            ..Default::default()
+        },
+    )?;
     let error = consumer.connect().await.err().ok_or("connected")?;
     assert!(is_told(&error), "{error:?}");
     let error = manager.create_producer("main", kafka_runtime::ProducerOptions::default())?;
@@ -108,7 +120,10 @@ async fn late_broker(_: &KafkaCluster) -> TestResult {
             .handlers([logging("late", &log)]),
     )?;
     // It has tried, and has not given up.
-    tokio::time::timeout(Duration::from_secs(1), log.reaches(1)).await.err().ok_or("handled")?;
+    tokio::time::timeout(Duration::from_secs(1), log.reaches(1))
+        .await
+        .err()
+        .ok_or("handled")?;
     cluster.node(1)?.start_again()?;
 
     assert_eq!(log.reaches(1).await?, ["1"]);
@@ -120,7 +135,11 @@ async fn broker_goes_and_comes_back(_: &KafkaCluster) -> TestResult {
     let topics = Topics::new(cluster.bootstrap_servers())?;
     topics.create("outage", 2).await?;
     let produce = async |numbers: std::ops::Range<i32>| {
-        let records = numbers.map(|n| NewRecord::to("outage").key(n.to_string()).value(n.to_string()));
+        let records = numbers.map(|n| {
+            NewRecord::to("outage")
+                .key(n.to_string())
+                .value(n.to_string())
+        });
         topics.produce_all(records).await
     };
     let log = Log::default();
@@ -140,11 +159,18 @@ async fn broker_goes_and_comes_back(_: &KafkaCluster) -> TestResult {
     produce(20..40).await?;
 
     log.reaches(40).await?;
-    eventually(LIMIT, async || running.control.status()[0].last_error.is_none()).await?;
+    eventually(LIMIT, async || {
+        running.control.status()[0].last_error.is_none()
+    })
+    .await?;
     running.stop().await?;
     let ends = topics.end_offsets("outage").await?;
     assert_eq!(topics.committed_offsets("outage", "outage").await?, ends);
-    let mut numbers: Vec<i32> = log.all().iter().map(|n| n.parse()).collect::<Result<_, _>>()?;
+    let mut numbers: Vec<i32> = log
+        .all()
+        .iter()
+        .map(|n| n.parse())
+        .collect::<Result<_, _>>()?;
     numbers.sort_unstable();
     numbers.dedup();
     assert!(numbers.into_iter().eq(0..40));

@@ -15,9 +15,15 @@ use crate::common::{BoxError, Events, LIMIT, Log, Running, committed, config, cr
 
 pub(crate) fn add(suite: Suite) -> Suite {
     suite
-        .test("rebalance::cooperative_sticky_hands_partitions_over", cooperative)
+        .test(
+            "rebalance::cooperative_sticky_hands_partitions_over",
+            cooperative,
+        )
         .test("rebalance::range_hands_partitions_over", range)
-        .rig_test("rebalance::the_consumer_protocol_hands_partitions_over", consumer_protocol)
+        .rig_test(
+            "rebalance::the_consumer_protocol_hands_partitions_over",
+            consumer_protocol,
+        )
         .test(
             "rebalance::a_call_that_hangs_is_cancelled_and_its_record_moves",
             a_hanging_call_is_cancelled,
@@ -31,9 +37,8 @@ const PARTITIONS: i32 = 6;
 const RECORDS: usize = 150;
 
 async fn produce(topics: &Topics, topic: &str) -> TestResult {
-    let records = (0..PARTITIONS).flat_map(|partition| {
-        (0..RECORDS).map(move |n| (partition, (n % 20).to_string()))
-    });
+    let records = (0..PARTITIONS)
+        .flat_map(|partition| (0..RECORDS).map(move |n| (partition, (n % 20).to_string())));
     topics
         .produce_all(records.map(|(p, key)| NewRecord::to(topic).partition(p).key(key).value("x")))
         .await?;
@@ -41,7 +46,13 @@ async fn produce(topics: &Topics, topic: &str) -> TestResult {
 }
 
 /// A member whose calls take a while, some longer than others.
-fn member(config: Config, number: u8, topic: &str, log: &Log<Handled>, events: &Events) -> Result<Running, BoxError> {
+fn member(
+    config: Config,
+    number: u8,
+    topic: &str,
+    log: &Log<Handled>,
+    events: &Events,
+) -> Result<Running, BoxError> {
     let seen = log.clone();
     let handler = Handler::new(topic, move |_: Raw, at: RecordMetadata| {
         let seen = seen.clone();
@@ -51,7 +62,10 @@ fn member(config: Config, number: u8, topic: &str, log: &Log<Handled>, events: &
         }
     })
     .concurrency(12);
-    let builder = Runtime::builder().config(config).handlers([handler]).observer(events.clone());
+    let builder = Runtime::builder()
+        .config(config)
+        .handlers([handler])
+        .observer(events.clone());
     Ok(Running::start(builder)?)
 }
 
@@ -68,7 +82,10 @@ async fn range(cluster: &KafkaCluster) -> TestResult {
 async fn consumer_protocol(_: &KafkaCluster) -> TestResult {
     let start = || KafkaCluster::builder().version("4.1.1").start();
     let cluster = tokio::task::spawn_blocking(start).await??;
-    hand_over(&cluster, |config| config.group_protocol(GroupProtocol::Consumer)).await
+    hand_over(&cluster, |config| {
+        config.group_protocol(GroupProtocol::Consumer)
+    })
+    .await
 }
 
 /// A second member joins, works, and leaves again.
@@ -82,8 +99,14 @@ async fn hand_over(cluster: &KafkaCluster, protocol: impl Fn(Config) -> Config) 
     let first = member(config(), 1, &topic, &log, &events)?;
     log.reaches(50).await?;
     let second = member(config(), 2, &topic, &log, &events)?;
-    eventually(LIMIT, async || log.all().iter().any(|(member, ..)| *member == 2)).await?;
-    assert!(log.len() < usize::try_from(PARTITIONS)? * RECORDS, "all was handled before");
+    eventually(LIMIT, async || {
+        log.all().iter().any(|(member, ..)| *member == 2)
+    })
+    .await?;
+    assert!(
+        log.len() < usize::try_from(PARTITIONS)? * RECORDS,
+        "all was handled before"
+    );
     second.is_assigned(3).await?;
     first.is_assigned(3).await?;
     produce(&topics, &topic).await?;
@@ -98,7 +121,10 @@ async fn hand_over(cluster: &KafkaCluster, protocol: impl Fn(Config) -> Config) 
         count.entry((partition, offset)).or_default().push(member);
     }
     assert_eq!(count.len(), 2 * RECORDS * usize::try_from(PARTITIONS)?);
-    let twice: Vec<_> = count.iter().filter(|(_, members)| members.len() > 1).collect();
+    let twice: Vec<_> = count
+        .iter()
+        .filter(|(_, members)| members.len() > 1)
+        .collect();
     assert!(twice.is_empty(), "handled twice: {twice:?}");
     let members: BTreeSet<u8> = count.into_values().flatten().collect();
     assert_eq!(members, [1, 2].into());
@@ -110,10 +136,15 @@ async fn a_hanging_call_is_cancelled(cluster: &KafkaCluster) -> TestResult {
     let (topic, group) = (unique_name("hangs"), unique_name("group"));
     let topics = create(cluster, &topic, 2).await?;
     for partition in 0..2 {
-        topics.produce(NewRecord::to(&topic).partition(partition).value("x")).await?;
+        topics
+            .produce(NewRecord::to(&topic).partition(partition).value("x"))
+            .await?;
     }
-    let (log, told, gate) =
-        (Log::<(u8, i32)>::default(), Log::<i32>::default(), Arc::new(Semaphore::new(0)));
+    let (log, told, gate) = (
+        Log::<(u8, i32)>::default(),
+        Log::<i32>::default(),
+        Arc::new(Semaphore::new(0)),
+    );
     let member = |number: u8| {
         let (seen, told, gate) = (log.clone(), told.clone(), Arc::clone(&gate));
         let handler = Handler::new(

@@ -15,13 +15,25 @@ use crate::common::{BoxError, Log, Running, create};
 
 pub(crate) fn add(suite: Suite) -> Suite {
     suite
-        .rig_test("security::the_right_password_handles_records", right_password)
+        .rig_test(
+            "security::the_right_password_handles_records",
+            right_password,
+        )
         .rig_test("security::a_wrong_password_is_told_at_once", wrong_password)
         .rig_test("security::an_unknown_ca_is_told_at_once", unknown_ca)
         .rig_test("security::a_wrong_host_name_is_told_at_once", wrong_host)
-        .rig_test("security::plain_text_to_a_tls_port_is_told", plain_text_to_tls)
-        .rig_test("security::tls_to_a_plain_text_port_is_told", tls_to_plain_text)
-        .rig_test("security::a_topic_without_permission_is_told", not_permitted)
+        .rig_test(
+            "security::plain_text_to_a_tls_port_is_told",
+            plain_text_to_tls,
+        )
+        .rig_test(
+            "security::tls_to_a_plain_text_port_is_told",
+            tls_to_plain_text,
+        )
+        .rig_test(
+            "security::a_topic_without_permission_is_told",
+            not_permitted,
+        )
 }
 
 fn ssl(servers: &str, ca: &Path) -> Config {
@@ -65,9 +77,16 @@ async fn right_password(cluster: &KafkaCluster) -> TestResult {
 async fn refusals(config: Config) -> Result<Vec<ClientError>, BoxError> {
     let mut reasons = Vec::new();
     let mut take = |begun: Instant, error: ConnectError| {
-        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}: {error}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(3),
+            "{:?}: {error}",
+            begun.elapsed()
+        );
         let text = format!("{error} {error:?}");
-        assert!(!text.contains("not-the-password") && !text.contains(PASSWORD), "{text}");
+        assert!(
+            !text.contains("not-the-password") && !text.contains(PASSWORD),
+            "{text}"
+        );
         match error {
             ConnectError::Refused { source, .. } => reasons.push(source),
             other => return Err(BoxError::from(other)),
@@ -77,7 +96,9 @@ async fn refusals(config: Config) -> Result<Vec<ClientError>, BoxError> {
 
     let begun = Instant::now();
     let handler = Handler::new("t", |_: Raw| async {});
-    let runtime = Runtime::builder().config(config.clone()).handlers([handler]);
+    let runtime = Runtime::builder()
+        .config(config.clone())
+        .handlers([handler]);
     match Running::start(runtime)?.ended().await? {
         Err(RunError::Connect(error)) => take(begun, error)?,
         other => return Err(format!("{other:?}").into()),
@@ -91,7 +112,10 @@ async fn refusals(config: Config) -> Result<Vec<ClientError>, BoxError> {
     let connected = manager.create_consumer("c", group)?.connect().await;
     take(begun, connected.err().ok_or("connected")?)?;
     let begun = Instant::now();
-    let connected = manager.create_producer("p", ProducerOptions::default())?.connect().await;
+    let connected = manager
+        .create_producer("p", ProducerOptions::default())?
+        .connect()
+        .await;
     take(begun, connected.err().ok_or("connected")?)?;
     let debug = format!("{manager:?}");
     assert!(!debug.contains("not-the-password"), "{debug}");
@@ -108,7 +132,8 @@ async fn wrong_password(cluster: &KafkaCluster) -> TestResult {
 }
 
 fn all_are_tls(reasons: &[ClientError], text: &str) {
-    let is_told = |reason: &ClientError| matches!(reason, ClientError::Tls(why) if why.contains(text));
+    let is_told =
+        |reason: &ClientError| matches!(reason, ClientError::Tls(why) if why.contains(text));
     assert!(reasons.iter().all(is_told), "{reasons:?}");
 }
 
@@ -159,7 +184,9 @@ async fn not_permitted(_: &KafkaCluster) -> TestResult {
     let handlers = ["forbidden.one", "forbidden.two"].map(|t| Handler::new(t, |_: Raw| async {}));
     let config = sasl(cluster.tls()?, SaslMechanism::ScramSha512, PASSWORD);
     let begun = Instant::now();
-    let result = Running::start(Runtime::builder().config(config).handlers(handlers))?.ended().await?;
+    let result = Running::start(Runtime::builder().config(config).handlers(handlers))?
+        .ended()
+        .await?;
 
     let Err(RunError::Start(error)) = result else {
         return Err(format!("{result:?}").into());
@@ -168,10 +195,17 @@ async fn not_permitted(_: &KafkaCluster) -> TestResult {
     for problem in &error.problems {
         let is_told = matches!(
             problem,
-            Problem::Topic { source: ClientError::Authorization(_), .. }
+            Problem::Topic {
+                source: ClientError::Authorization(_),
+                ..
+            }
         );
         assert!(is_told, "{problem:?}");
     }
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
     Ok(())
 }

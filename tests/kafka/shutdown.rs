@@ -49,7 +49,9 @@ pub(crate) fn as_child() -> Option<ExitCode> {
         .build()
         .map_err(BoxError::from)
         .and_then(|tokio| {
-            let runtime = Runtime::builder().handlers([attribute_handler("child")?]).build()?;
+            let runtime = Runtime::builder()
+                .handlers([attribute_handler("child")?])
+                .build()?;
             Ok(tokio.block_on(runtime.run())?)
         });
     Some(match result {
@@ -69,7 +71,12 @@ struct Service {
 }
 
 impl Service {
-    fn start(servers: &str, group_id: &str, topic: &str, milliseconds: u64) -> Result<Self, BoxError> {
+    fn start(
+        servers: &str,
+        group_id: &str,
+        topic: &str,
+        milliseconds: u64,
+    ) -> Result<Self, BoxError> {
         let mut child = Command::new(std::env::current_exe()?)
             .env(MILLISECONDS, milliseconds.to_string())
             .env("TEST_CHILD_TOPIC", topic)
@@ -85,7 +92,10 @@ impl Service {
         let lines = Log::default();
         let seen = lines.clone();
         std::thread::spawn(move || {
-            BufReader::new(out).lines().map_while(Result::ok).for_each(|line| seen.push(line));
+            BufReader::new(out)
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| seen.push(line));
         });
         Ok(Self { child, lines })
     }
@@ -93,7 +103,10 @@ impl Service {
     fn signal(&self, signal: &str) -> TestResult {
         let pid = self.child.id().to_string();
         let status = Command::new("kill").args([signal, &pid]).status()?;
-        status.success().then_some(()).ok_or_else(|| "no such process".into())
+        status
+            .success()
+            .then_some(())
+            .ok_or_else(|| "no such process".into())
     }
 
     async fn ended(&mut self) -> Result<ExitStatus, BoxError> {
@@ -109,8 +122,10 @@ impl Service {
     /// Returns the offsets of the lines that begin with this word.
     fn offsets(&self, word: &str) -> Vec<i64> {
         let lines = self.lines.all();
-        let mut offsets: Vec<_> =
-            lines.iter().filter_map(|line| line.strip_prefix(word)?.trim().parse().ok()).collect();
+        let mut offsets: Vec<_> = lines
+            .iter()
+            .filter_map(|line| line.strip_prefix(word)?.trim().parse().ok())
+            .collect();
         offsets.sort_unstable();
         offsets
     }
@@ -143,7 +158,11 @@ async fn sigterm_drains(cluster: &KafkaCluster) -> TestResult {
     let status = service.ended().await?;
 
     assert_eq!(status.code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(7),
+        "{:?}",
+        begun.elapsed()
+    );
     let (started, ended) = (service.offsets("start"), service.offsets("end"));
     assert_eq!(started, ended, "a call was cut");
     assert!(ended.len() < 20, "there was nothing left to drain");
@@ -168,7 +187,11 @@ async fn second_sigterm(cluster: &KafkaCluster) -> TestResult {
     let status = service.ended().await?;
 
     assert_eq!(status.code(), Some(143));
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
     Ok(())
 }
 
@@ -186,11 +209,18 @@ async fn sigkill(cluster: &KafkaCluster) -> TestResult {
     first.signal("-KILL")?;
     let Service { lines, .. } = &first;
     let end_of_first = { first.offsets("end") };
-    let committed_by_first =
-        topics.committed_offsets(&group, &topic).await?.get(&0).copied().unwrap_or(0);
+    let committed_by_first = topics
+        .committed_offsets(&group, &topic)
+        .await?
+        .get(&0)
+        .copied()
+        .unwrap_or(0);
     assert!(committed_by_first < 200, "there was nothing left");
     for offset in 0..committed_by_first {
-        assert!(end_of_first.contains(&offset), "{offset} was committed and never ended: {lines:?}");
+        assert!(
+            end_of_first.contains(&offset),
+            "{offset} was committed and never ended: {lines:?}"
+        );
     }
 
     let second = Service::start(cluster.bootstrap_servers(), &group, &topic, 1)?;
@@ -205,19 +235,28 @@ async fn sigkill(cluster: &KafkaCluster) -> TestResult {
 }
 
 async fn sigterm_without_a_broker(_: &KafkaCluster) -> TestResult {
-    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .to_string();
     let mut service = Service::start(&address, "g", "t", 1)?;
 
     // Taken once it listens for signals; before that it dies of the first one.
     let begun = Instant::now();
     let connecting = Duration::from_millis(500);
     eventually(LIMIT, async || begun.elapsed() > connecting).await?;
-    assert!(service.child.try_wait()?.is_none(), "it has given up already");
+    assert!(
+        service.child.try_wait()?.is_none(),
+        "it has given up already"
+    );
     let begun = Instant::now();
     service.signal("-TERM")?;
     let status = service.ended().await?;
 
     assert_eq!(status.code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
     Ok(())
 }

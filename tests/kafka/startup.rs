@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use kafka_runtime::{
-    GroupState, Handler, MissingTopics, Place, Problem, Raw, RecordMetadata, RunError,
-    Runtime, State, topic_handler,
+    GroupState, Handler, MissingTopics, Place, Problem, Raw, RecordMetadata, RunError, Runtime,
+    State, topic_handler,
 };
 use test_support::{KafkaCluster, NewRecord, Suite, TestResult, Topics, eventually, unique_name};
 
@@ -20,7 +20,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
             "startup::everything_static_is_told_at_once",
             static_problems,
         )
-        .test("startup::missing_topics_are_created_if_wanted", missing_topics_created)
+        .test(
+            "startup::missing_topics_are_created_if_wanted",
+            missing_topics_created,
+        )
         .test(
             "startup::a_missing_topic_may_be_waited_for",
             missing_topic_appears,
@@ -36,9 +39,15 @@ pub(crate) fn add(suite: Suite) -> Suite {
             "startup::a_pattern_takes_topics_that_come_later_and_parks_by_topic",
             pattern,
         )
-        .test("startup::control_pauses_and_resumes_a_topic", pause_and_resume)
+        .test(
+            "startup::control_pauses_and_resumes_a_topic",
+            pause_and_resume,
+        )
         .test("startup::control_tells_status_and_lag", status_and_lag)
-        .test("startup::a_runtime_may_be_stopped_before_it_runs", stopped_early)
+        .test(
+            "startup::a_runtime_may_be_stopped_before_it_runs",
+            stopped_early,
+        )
 }
 
 async fn nothing(_: Raw) {}
@@ -54,7 +63,9 @@ fn logging(topic: &str, log: &Log<At>) -> Handler {
 }
 
 async fn produce(topics: &Topics, topic: &str, count: usize) -> TestResult {
-    topics.produce_all((0..count).map(|n| NewRecord::to(topic).value(n.to_string()))).await?;
+    topics
+        .produce_all((0..count).map(|n| NewRecord::to(topic).value(n.to_string())))
+        .await?;
     Ok(())
 }
 
@@ -63,19 +74,29 @@ async fn unknown_topics(cluster: &KafkaCluster) -> TestResult {
     let line = line!() + 1;
     let handlers = [Handler::new(&one, nothing), Handler::new(&two, nothing)];
 
-    let result = start(cluster, &unique_name("group"), handlers)?.ended().await?;
+    let result = start(cluster, &unique_name("group"), handlers)?
+        .ended()
+        .await?;
 
     let Err(RunError::Start(error)) = result else {
         return Err(format!("{result:?}").into());
     };
     let expected = |topic: &str| Problem::UnknownTopic {
-        place: Place { file: file!(), line },
+        place: Place {
+            file: file!(),
+            line,
+        },
         handler: "nothing".into(),
         topic: topic.into(),
     };
     assert_eq!(error.problems, [expected(&one), expected(&two)]);
     let text = error.to_string();
-    for part in [one, two, format!("{}:{line}", file!()), "KAFKA_MISSING_TOPICS".into()] {
+    for part in [
+        one,
+        two,
+        format!("{}:{line}", file!()),
+        "KAFKA_MISSING_TOPICS".into(),
+    ] {
         assert!(text.contains(&part), "{part} is not in {text}");
     }
     Ok(())
@@ -95,11 +116,23 @@ async fn static_problems(cluster: &KafkaCluster) -> TestResult {
         .build();
 
     let problems = built.err().ok_or("it was built")?.problems;
-    let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    for part in ["\"twice\" has two handlers", "no such name!", "State<u8>", "NOT_SET_ANYWHERE"] {
+    let text = problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n");
+    for part in [
+        "\"twice\" has two handlers",
+        "no such name!",
+        "State<u8>",
+        "NOT_SET_ANYWHERE",
+    ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
-    assert!(problems.iter().any(|p| matches!(p, Problem::Option { .. })), "{text}");
+    assert!(
+        problems.iter().any(|p| matches!(p, Problem::Option { .. })),
+        "{text}"
+    );
     assert_eq!(text.matches(file!()).count(), 7, "{text}"); // two places in one problem
     Ok(())
 }
@@ -163,7 +196,12 @@ async fn impossible_dead_letter_topic(cluster: &KafkaCluster) -> TestResult {
     };
 
     assert_eq!(problems.len(), 1);
-    assert!(problems[0].to_string().contains(&format!("{group}.{topic}.dlq")), "{problems:?}");
+    assert!(
+        problems[0]
+            .to_string()
+            .contains(&format!("{group}.{topic}.dlq")),
+        "{problems:?}"
+    );
     Ok(())
 }
 
@@ -180,7 +218,12 @@ async fn two_groups(cluster: &KafkaCluster) -> TestResult {
     for log in &logs {
         log.reaches(20).await?;
     }
-    let mut found: Vec<_> = running.control.status().into_iter().map(|g| g.group_id).collect();
+    let mut found: Vec<_> = running
+        .control
+        .status()
+        .into_iter()
+        .map(|g| g.group_id)
+        .collect();
     found.sort();
     assert_eq!(found, groups);
     running.stop().await?;
@@ -204,9 +247,15 @@ async fn a_handler_may_be_off(cluster: &KafkaCluster) -> TestResult {
     assert_eq!(running.control.status()[0].topics, [on]);
     running.stop().await?;
 
-    let built = Runtime::builder().config(config(cluster, &group)).handlers([off()]).build();
+    let built = Runtime::builder()
+        .config(config(cluster, &group))
+        .handlers([off()])
+        .build();
     let problems = built.err().ok_or("it was built")?.problems;
-    assert!(matches!(&problems[..], [Problem::AllDisabled { .. }]), "{problems:?}");
+    assert!(
+        matches!(&problems[..], [Problem::AllDisabled { .. }]),
+        "{problems:?}"
+    );
     Ok(())
 }
 
@@ -227,7 +276,11 @@ async fn several_topics(cluster: &KafkaCluster) -> TestResult {
     running.stop().await
 }
 
-#[topic_handler(pattern = r"^it\.pattern\..*$", group = "it-pattern", retry(attempts = 1))]
+#[topic_handler(
+    pattern = r"^it\.pattern\..*$",
+    group = "it-pattern",
+    retry(attempts = 1)
+)]
 async fn on_pattern(_: Raw, at: RecordMetadata, seen: State<Log<At>>) -> Result<(), &'static str> {
     seen.push((at.topic().to_owned(), at.offset()));
     Err("parked")
@@ -260,7 +313,10 @@ async fn pattern(cluster: &KafkaCluster) -> TestResult {
     for (topic, partitions) in names.iter().zip([2, 1, 3]) {
         let dead_letters = format!("it-pattern.{topic}.dlq");
         eventually(LIMIT, async || {
-            topics.read_all(&dead_letters).await.is_ok_and(|letters| letters.len() == 1)
+            topics
+                .read_all(&dead_letters)
+                .await
+                .is_ok_and(|letters| letters.len() == 1)
         })
         .await?;
         let found = topics.describe(&dead_letters).await?;
@@ -273,7 +329,11 @@ async fn pattern(cluster: &KafkaCluster) -> TestResult {
 }
 
 async fn pause_and_resume(cluster: &KafkaCluster) -> TestResult {
-    let (paused, other, group) = (unique_name("paused"), unique_name("other"), unique_name("group"));
+    let (paused, other, group) = (
+        unique_name("paused"),
+        unique_name("other"),
+        unique_name("group"),
+    );
     let topics = create(cluster, &paused, 1).await?;
     topics.create(&other, 1).await?;
     let log = Log::default();
@@ -284,7 +344,10 @@ async fn pause_and_resume(cluster: &KafkaCluster) -> TestResult {
     running.control.pause(&paused);
     let is_paused = || {
         let groups = running.control.status();
-        let found = groups[0].partitions.iter().find(|p| *p.partition.topic == *paused);
+        let found = groups[0]
+            .partitions
+            .iter()
+            .find(|p| *p.partition.topic == *paused);
         found.is_some_and(|p| p.is_paused)
     };
     eventually(LIMIT, async || is_paused()).await?;
@@ -308,20 +371,36 @@ async fn status_and_lag(cluster: &KafkaCluster) -> TestResult {
     running.is_assigned(1).await?;
 
     let status = running.control.status().remove(0);
-    assert_eq!((status.group_id.as_str(), status.state), (group.as_str(), GroupState::Running));
+    assert_eq!(
+        (status.group_id.as_str(), status.state),
+        (group.as_str(), GroupState::Running)
+    );
     assert_eq!(status.topics, [topic.clone()]);
     assert_eq!((status.in_flight(), status.last_error), (0, None));
 
     running.control.pause(&topic);
-    eventually(LIMIT, async || running.control.status()[0].partitions[0].is_paused).await?;
+    eventually(LIMIT, async || {
+        running.control.status()[0].partitions[0].is_paused
+    })
+    .await?;
     produce(&topics, &topic, 7).await?;
-    let lag: Vec<_> = running.control.lag().await?.into_iter().map(|(_, lag)| lag).collect();
+    let lag: Vec<_> = running
+        .control
+        .lag()
+        .await?
+        .into_iter()
+        .map(|(_, lag)| lag)
+        .collect();
     assert_eq!(lag, [7]);
 
     running.control.resume(&topic);
     log.reaches(7).await?;
     eventually(LIMIT, async || {
-        running.control.lag().await.is_ok_and(|lag| lag.iter().all(|(_, lag)| *lag == 0))
+        running
+            .control
+            .lag()
+            .await
+            .is_ok_and(|lag| lag.iter().all(|(_, lag)| *lag == 0))
     })
     .await?;
     let control = running.control.clone();

@@ -683,13 +683,17 @@ where
     /// Forgets retries that wait and records from the drain's end on: whoever owns the partition next has them again.
     /// False until that end is known.
     fn drain(&mut self, lane: &Arc<LaneShared>) -> bool {
-        self.forget(lane, |slot, _| matches!(slot.stage, Stage::Backoff(_) | Stage::Stopped));
+        self.forget(lane, |slot, _| {
+            matches!(slot.stage, Stage::Backoff(_) | Stage::Stopped)
+        });
         lane.drains(self.started);
         let Some(end) = lane.partition.drain_end() else {
             return false;
         };
         self.end = end;
-        self.forget(lane, |slot, sequence| matches!(slot.stage, Stage::Due) && sequence >= end);
+        self.forget(lane, |slot, sequence| {
+            matches!(slot.stage, Stage::Due) && sequence >= end
+        });
         self.due.retain(|slot| self.slots[*slot].work.is_some());
         true
     }

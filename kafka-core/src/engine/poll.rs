@@ -588,7 +588,11 @@ impl Engine {
             .all(|p| p.state.is_over());
         if !is_over && waited < self.config.drain_timeout {
             // Lanes wait for what the others say of the drain.
-            self.dispatch.partitions.iter().filter(of_revoke).for_each(Assigned::wake);
+            self.dispatch
+                .partitions
+                .iter()
+                .filter(of_revoke)
+                .for_each(Assigned::wake);
             // Near the end, calls are told to hurry.
             if !revoking.is_cancelled && waited + CANCEL_WAIT >= self.config.drain_timeout {
                 self.dispatch
