@@ -91,7 +91,7 @@ pub enum ConnectError {
 }
 
 /// How a run ended badly.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// The runtime did not start.

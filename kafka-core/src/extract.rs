@@ -225,6 +225,13 @@ impl RecordMetadata {
         }
     }
 
+    /// The same at a later attempt, from 1; for calling a handler in a unit test.
+    #[must_use]
+    pub fn with_attempt(mut self, attempt: u32) -> Self {
+        self.cx.attempt = attempt;
+        self
+    }
+
     /// Returns the topic's name.
     pub fn topic(&self) -> &str {
         self.record.topic()

@@ -12,6 +12,7 @@ use crate::failure::policy::FailurePolicy;
 use crate::outcome::{Failure, IntoOutcome, Outcome};
 use crate::payload::FromRecord;
 use crate::record::Record;
+use crate::table::StartRow;
 
 /// Which records wait for each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +67,7 @@ impl fmt::Display for Place {
 }
 
 /// What a handler was told, before the environment is filled in.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct HandlerOptions {
     pub(crate) name: String,
     pub(crate) topics: Vec<String>,
@@ -177,13 +178,20 @@ impl Handler {
         }
     }
 
-    /// True if both are clones of one handler, with the same options.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.driver, &other.driver) && self.options == other.options
-    }
-
     pub(crate) fn lane_driver(&self) -> Box<dyn LaneDriver> {
         (self.driver)()
+    }
+
+    /// The row of the start table for one topic or pattern.
+    pub(crate) fn start_row(&self, topic: &str, group: &str) -> StartRow {
+        StartRow {
+            topic: topic.to_owned(),
+            group: group.to_owned(),
+            handler: self.options.name.clone(),
+            ordering: self.options.ordering.as_str(),
+            on_failure: self.options.on_failure.as_str().to_owned(),
+            place: self.place.to_string(),
+        }
     }
 
     /// Returns the handler's name: the function's, unless it was given another.

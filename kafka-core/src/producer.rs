@@ -10,8 +10,10 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use crate::config::Config;
+use crate::client::factory::factory;
+use crate::config::{Config, ProducerOptions};
 use crate::error::{ClientError, ConnectError};
+use crate::manager::ManagerError;
 use crate::record::{Offset, Timestamp};
 use crate::runtime::connect::retrying;
 
@@ -242,14 +244,40 @@ pub struct KafkaProducer {
     records: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     is_connected: Arc<AtomicBool>,
+    /// Disconnected by hand: records are refused until it is connected again.
+    is_closed: Arc<AtomicBool>,
     config: Arc<Config>,
 }
 
 impl KafkaProducer {
-    pub(crate) fn new(client: Arc<dyn ProducerClient>, config: Config) -> Self {
+    /// Makes a producer of its own, for a service that writes outside of any handler; it connects with its first
+    /// record, or with [`connect`](Self::connect).
+    ///
+    /// ```no_run
+    /// # async fn example() -> anyhow::Result<()> {
+    /// use kafka_core::{Config, KafkaProducer, ProducerOptions};
+    ///
+    /// let producer = KafkaProducer::new(Config::from_env()?, &ProducerOptions::default())?;
+    /// producer.send_json("user.events", "user-7", &"logged in").await?;
+    /// producer.disconnect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The settings contradict each other or are incomplete, or the client refuses them.
+    pub fn new(config: Config, options: &ProducerOptions) -> Result<Self, ManagerError> {
+        config.validate()?;
+        options.validate()?;
+        let client = factory(&config).producer(Some(options))?;
+        Ok(Self::over(client, config))
+    }
+
+    pub(crate) fn over(client: Arc<dyn ProducerClient>, config: Config) -> Self {
         Self {
             client,
             is_connected: Arc::default(),
+            is_closed: Arc::default(),
             config: Arc::new(config),
             records: Arc::new(Semaphore::new(MOST_RECORDS)),
             bytes: Arc::new(Semaphore::new(MOST_BYTES)),
@@ -337,16 +365,17 @@ impl KafkaProducer {
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let (client, timeout) = (Arc::clone(&self.client), self.config.request_timeout);
         retrying(&self.config, move || client.check(timeout)).await?;
+        self.is_closed.store(false, Ordering::Relaxed);
         self.is_connected.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Sends what is queued, for no longer than 10 s, and refuses further records.
+    /// Sends what is queued, for no longer than 10 s, and refuses further records until it is connected again.
     ///
     /// # Errors
     /// Not everything could be sent in time.
     pub async fn disconnect(&self) -> Result<(), ClientError> {
-        self.records.close();
+        self.is_closed.store(true, Ordering::Relaxed);
         self.is_connected.store(false, Ordering::Relaxed);
         self.flush(FLUSH_TIMEOUT).await
     }
@@ -367,14 +396,18 @@ impl KafkaProducer {
         let records = Arc::clone(&self.records).acquire_owned().await;
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(size).await;
         let (Ok(records), Ok(bytes)) = (records, bytes) else {
-            return Box::pin(async { Err(ProduceError::Disconnected) });
+            unreachable!("the semaphores are never closed");
         };
+        if self.is_closed.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(ProduceError::Disconnected) });
+        }
         let delivery = self.client.send(topic, payload);
-        let is_connected = Arc::clone(&self.is_connected);
+        let (is_connected, is_closed) =
+            (Arc::clone(&self.is_connected), Arc::clone(&self.is_closed));
         // Held until the acknowledgement; a caller that goes away gives its room back early.
         Box::pin(async move {
             let result = delivery.await;
-            if result.is_ok() && !records.semaphore().is_closed() {
+            if result.is_ok() && !is_closed.load(Ordering::Relaxed) {
                 is_connected.store(true, Ordering::Relaxed);
             }
             drop((records, bytes));

@@ -98,6 +98,17 @@ impl HeaderSource for NoHeaders {
     fn each(&self, _: &mut VisitHeader<'_>) {}
 }
 
+/// Headers of a record made by hand.
+struct GivenHeaders<'a>(&'a [(&'a str, &'a [u8])]);
+
+impl HeaderSource for GivenHeaders<'_> {
+    fn each(&self, visit: &mut VisitHeader<'_>) {
+        for (name, value) in self.0 {
+            visit(name.as_bytes(), Some(value));
+        }
+    }
+}
+
 /// A record as the client lends it, before it is copied.
 pub(crate) struct RawRecord<'a> {
     pub(crate) topic: &'a str,
@@ -335,6 +346,34 @@ impl Record {
             0,
         );
         builder.finish(topic.into(), 0, None).record(0)
+    }
+
+    /// The same record with these headers; for the unit test of a handler, a decoder or an extractor.
+    ///
+    /// ```
+    /// # use kafka_core::Record;
+    /// let record = Record::for_test("users", None, None).with_headers(&[("source", b"auth")]);
+    /// assert_eq!(record.headers().get("source"), Some(&b"auth"[..]));
+    /// ```
+    #[must_use]
+    pub fn with_headers(&self, headers: &[(&str, &[u8])]) -> Self {
+        let mut builder = BatchBuilder::new();
+        builder.push(
+            &RawRecord {
+                topic: self.topic(),
+                partition: self.partition(),
+                offset: self.offset(),
+                timestamp: self.timestamp(),
+                key: self.key(),
+                value: self.value(),
+                headers: &GivenHeaders(headers),
+            },
+            self.entry().sequence,
+            self.entry().key_hash,
+        );
+        builder
+            .finish(self.topic_arc(), self.partition(), None)
+            .record(0)
     }
 
     /// Returns the topic's name.

@@ -123,7 +123,7 @@ pub enum Problem {
     },
     /// An option with a value that makes no sense.
     #[error("{place}: {handler}: {reason}")]
-    Option {
+    BadOption {
         /// Where.
         place: Place,
         /// The handler.
@@ -259,12 +259,10 @@ impl Planning {
             && !is_true((given.lookup)(variable).as_deref())
         {
             self.disabled.push(variable.clone());
-            self.row(
-                handler,
-                &options.topics.join(" "),
-                "",
-                format!("off: {variable} is not true"),
-            );
+            self.rows.push(StartRow {
+                on_failure: format!("off: {variable} is not true"),
+                ..handler.start_row(&options.topics.join(" "), "")
+            });
             return;
         }
         let problems_before = self.problems.len();
@@ -356,12 +354,7 @@ impl Planning {
                     second: place,
                 });
             }
-            self.row(
-                handler,
-                name,
-                group,
-                handler.options.on_failure.as_str().to_owned(),
-            );
+            self.rows.push(handler.start_row(name, group));
         }
         let plan = self
             .groups
@@ -408,7 +401,7 @@ impl Planning {
     fn check_options(&mut self, handler: &Handler, topics: &[String], dead_letter: Option<&str>) {
         let options = &handler.options;
         let mut wrong = |reason: &str| {
-            self.problems.push(Problem::Option {
+            self.problems.push(Problem::BadOption {
                 place: handler.place,
                 handler: options.name.clone(),
                 reason: reason.to_owned(),
@@ -437,17 +430,6 @@ impl Planning {
                 "the dead letter topic is one of its own topics, so a failed record would come back for ever",
             );
         }
-    }
-
-    fn row(&mut self, handler: &Handler, topic: &str, group: &str, on_failure: String) {
-        self.rows.push(StartRow {
-            topic: topic.to_owned(),
-            group: group.to_owned(),
-            handler: handler.options.name.clone(),
-            ordering: handler.options.ordering.as_str(),
-            on_failure,
-            place: handler.place.to_string(),
-        });
     }
 }
 

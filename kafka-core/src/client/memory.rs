@@ -256,6 +256,10 @@ impl Consumer for Member {
         Ok(())
     }
 
+    fn is_reachable(&mut self, _: Duration) -> bool {
+        true
+    }
+
     fn take_unreadable_headers(&mut self) -> Vec<(TopicPartition, Offset, usize)> {
         Vec::new()
     }

@@ -86,6 +86,9 @@ pub(crate) trait Consumer: Send {
     /// Fetches from these again.
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError>;
 
+    /// Asks whether a broker answers. Blocks, for no longer than the timeout.
+    fn is_reachable(&mut self, timeout: Duration) -> bool;
+
     /// Says how many headers of which record could not be read since the last call.
     fn take_unreadable_headers(&mut self) -> Vec<(TopicPartition, Offset, usize)>;
 

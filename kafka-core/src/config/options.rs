@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::Config;
 use super::check::{Build, check_milliseconds};
 use super::choice::{
-    ConnectRetry, Environment, GroupProtocol, IsolationLevel, PartitionAssignment, SaslMechanism,
+    ConnectRetry, Environment, GroupProtocol, IsolationLevel, MissingTopics, PartitionAssignment,
+    SaslMechanism,
 };
 use super::error::{ConfigError, ConfigProblem};
 use super::secret::{Properties, REDACTED};
@@ -212,6 +213,8 @@ pub struct ConsumerOptions {
     pub partition_assignment: PartitionAssignment,
     /// Whether records of aborted transactions are seen.
     pub isolation_level: IsolationLevel,
+    /// What happens if a handler's topic does not exist at start.
+    pub missing_topics: MissingTopics,
 }
 
 impl Default for ConsumerOptions {
@@ -224,6 +227,7 @@ impl Default for ConsumerOptions {
             group_instance_id: None,
             partition_assignment: PartitionAssignment::default(),
             isolation_level: IsolationLevel::default(),
+            missing_topics: MissingTopics::default(),
         }
     }
 }
@@ -231,21 +235,35 @@ impl Default for ConsumerOptions {
 impl ConsumerOptions {
     /// Returns the client's configuration with these options in it.
     ///
-    /// What stands at its default is not set, so that `group_protocol: Consumer` does not contradict the defaults of
-    /// the classic protocol.
+    /// What stands at its default is not set: the client's own configuration (of
+    /// [`KafkaManager::from_config`](crate::KafkaManager::from_config)) holds there, and `group_protocol: Consumer` does
+    /// not contradict the defaults of the classic protocol.
     pub fn to_config(&self, client: &Config) -> Config {
-        let differs = |value: Duration, default: Duration| (value != default).then_some(value);
-        let assignment = self.partition_assignment;
-        let mut config = client
-            .clone()
-            .group_protocol(self.group_protocol)
-            .isolation_level(self.isolation_level);
-        config.group_id = Some(self.group_id.clone()).filter(|id| !id.is_empty());
-        config.group_instance_id.clone_from(&self.group_instance_id);
-        config.session_timeout = differs(self.session_timeout, Config::SESSION_TIMEOUT);
-        config.heartbeat_interval = differs(self.heartbeat_interval, Config::HEARTBEAT_INTERVAL);
-        config.partition_assignment =
-            (assignment != PartitionAssignment::default()).then_some(assignment);
+        fn unless_default<T: PartialEq + Clone>(value: &T, default: &T) -> Option<T> {
+            (value != default).then(|| value.clone())
+        }
+        let options = self.clone();
+        let default = Self::default();
+        let mut config = client.clone();
+        if let Some(protocol) = unless_default(&options.group_protocol, &default.group_protocol) {
+            config = config.group_protocol(protocol);
+        }
+        if let Some(level) = unless_default(&options.isolation_level, &default.isolation_level) {
+            config = config.isolation_level(level);
+        }
+        if let Some(policy) = unless_default(&options.missing_topics, &default.missing_topics) {
+            config = config.missing_topics(policy);
+        }
+        let group_id = Some(options.group_id).filter(|id| !id.is_empty());
+        config.group_id = group_id.or(config.group_id);
+        config.group_instance_id = options.group_instance_id.or(config.group_instance_id);
+        let session_timeout = unless_default(&options.session_timeout, &default.session_timeout);
+        config.session_timeout = session_timeout.or(config.session_timeout);
+        let interval = unless_default(&options.heartbeat_interval, &default.heartbeat_interval);
+        config.heartbeat_interval = interval.or(config.heartbeat_interval);
+        let assignment =
+            unless_default(&options.partition_assignment, &default.partition_assignment);
+        config.partition_assignment = assignment.or(config.partition_assignment);
         config
     }
 }
@@ -450,6 +468,17 @@ mod tests {
         };
 
         assert_eq!(options.to_config(&client).validate(), Ok(()));
+    }
+
+    #[test]
+    fn consumer_options_at_their_defaults_leave_the_configuration_alone() {
+        let client = Config::new()
+            .group_id("g")
+            .group_protocol(GroupProtocol::Consumer)
+            .isolation_level(IsolationLevel::ReadUncommitted)
+            .missing_topics(MissingTopics::Wait);
+
+        assert_eq!(ConsumerOptions::default().to_config(&client), client);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use super::partition::PartitionState;
-use crate::error::ClientError;
+use crate::error::{ClientError, RunError};
 use crate::record::{Offset, TopicPartition};
 
 /// Where a group's member is in its life.
@@ -71,6 +71,7 @@ pub(crate) struct Monitor {
 
 #[derive(Debug, Default)]
 struct Now {
+    ended: Option<Result<(), RunError>>,
     topics: Vec<String>,
     partitions: Vec<(Arc<PartitionState>, bool)>,
     last_error: Option<ClientError>,
@@ -91,6 +92,17 @@ impl Monitor {
             *current = (*current).max(state);
             is_later
         });
+    }
+
+    /// The engine's thread has ended, for this reason.
+    pub(crate) fn end(&self, result: Result<(), RunError>) {
+        self.now().ended = Some(result);
+        self.set_state(GroupState::Stopped);
+    }
+
+    /// Returns why the engine's thread has ended; `None` while it runs.
+    pub(crate) fn result(&self) -> Option<Result<(), RunError>> {
+        self.now().ended.clone()
     }
 
     pub(crate) fn state(&self) -> GroupState {
@@ -123,6 +135,11 @@ impl Monitor {
 
     pub(crate) fn set_error(&self, error: ClientError) {
         self.now().last_error = Some(error);
+    }
+
+    /// True if the last thing heard is that no broker answers.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self.now().last_error, Some(ClientError::Unreachable(_)))
     }
 
     /// Something went well again.

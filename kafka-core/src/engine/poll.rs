@@ -36,8 +36,12 @@ const LONGEST_WAIT: Duration = Duration::from_millis(250);
 const WAIT_STEP: Duration = Duration::from_millis(1);
 /// How often advanced offsets are handed to the client, which commits them every `auto.commit.interval.ms`.
 const STORE_INTERVAL: Duration = Duration::from_millis(100);
-/// How long the group's committed offsets may take.
-const COMMITTED_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the group's committed offsets may take, and a partition's range: asked again in the next round. The poll
+/// thread blocks meanwhile, which a stop has to wait for.
+const COMMITTED_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How often a member that hears no broker asks whether one answers, and how long it waits for that.
+const REACHABLE_INTERVAL: Duration = Duration::from_secs(1);
+const REACHABLE_TIMEOUT: Duration = Duration::from_millis(100);
 /// Calls that were told to stop get this long before they are dropped.
 const CANCEL_WAIT: Duration = Duration::from_millis(500);
 /// Producers get this long to send what handlers left with them.
@@ -100,6 +104,10 @@ pub(crate) struct Engine {
     paused_topics: HashSet<String>,
     stopping: Option<Stopping>,
     stored_at: Option<Instant>,
+    /// What the last attempt to store said.
+    store_error: Option<ClientError>,
+    /// When it was last asked whether a broker answers.
+    asked_at: Option<Instant>,
 }
 
 /// What an engine needs to start.
@@ -137,6 +145,8 @@ impl Engine {
             paused_topics: HashSet::new(),
             stopping: None,
             stored_at: None,
+            store_error: None,
+            asked_at: None,
         };
         (engine, send)
     }
@@ -190,6 +200,7 @@ impl Engine {
             self.stored_at = Some(now);
             self.store();
         }
+        self.look_for_brokers(now);
         self.is_stopped(now)
     }
 
@@ -217,8 +228,7 @@ impl Engine {
         }
     }
 
-    fn set_routes(&mut self, mut routes: Routes) {
-        routes.keep(&self.routes);
+    fn set_routes(&mut self, routes: Routes) {
         self.routes = routes;
         let subscription = self.routes.subscription();
         self.monitor.set_topics(subscription.clone());
@@ -251,8 +261,13 @@ impl Engine {
         old.state.fence();
         old.wake();
         self.retired.push(Arc::clone(&old.state));
-        let new = self.start_partition(&at, lanes);
-        if let Some(new) = new {
+        if let Some(mut new) = self.start_partition(&at, lanes) {
+            let old = &self.dispatch.partitions[index];
+            // The client still has it paused; `balance` and `resume` know why only from here.
+            (new.is_full, new.is_paused) = (old.is_full, old.is_paused);
+            if let Some(offset) = resume_at {
+                new.state.set_stored(offset);
+            }
             self.dispatch.partitions[index] = new;
         }
         let sought = match resume_at {
@@ -658,14 +673,37 @@ impl Engine {
         }
         match self.consumer.store(&store) {
             Ok(()) => {
-                self.monitor.clear_error();
+                self.store_error = None;
                 for (at, offset) in &store {
                     if let Some(partition) = self.dispatch.find(at) {
                         partition.state.set_stored(*offset);
                     }
                 }
             }
-            Err(error) => self.client_error(error),
+            // The same every 100 ms is told once.
+            Err(error) if self.store_error.as_ref() == Some(&error) => {}
+            Err(error) => {
+                self.store_error = Some(error.clone());
+                self.client_error(error);
+            }
+        }
+    }
+
+    /// Asks whether a broker answers again, while the last thing heard is that none does: without records and without
+    /// commits nothing else would say so.
+    fn look_for_brokers(&mut self, now: Instant) {
+        if !self.monitor.is_unreachable() {
+            self.asked_at = None;
+            return;
+        }
+        let is_due = self
+            .asked_at
+            .is_none_or(|at| now.duration_since(at) >= REACHABLE_INTERVAL);
+        if is_due && self.stopping.is_none() {
+            self.asked_at = Some(now);
+            if self.consumer.is_reachable(REACHABLE_TIMEOUT) {
+                self.monitor.clear_error();
+            }
         }
     }
 
@@ -816,18 +854,21 @@ pub(crate) fn run(mut engine: Engine) -> Result<(), RunError> {
         }
         close(engine.consumer, CLOSE_WAIT);
     }));
-    monitor.set_state(GroupState::Stopped);
-    if let Err(panic) = ended {
-        let text = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned());
-        return Err(RunError::Panicked {
-            group_id,
-            text: text.unwrap_or_default(),
-        });
-    }
-    failed.take().map_or(Ok(()), Err)
+    let result = match ended {
+        Ok(()) => failed.take().map_or(Ok(()), Err),
+        Err(panic) => {
+            let text = panic
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned());
+            Err(RunError::Panicked {
+                group_id,
+                text: text.unwrap_or_default(),
+            })
+        }
+    };
+    monitor.end(result.clone());
+    result
 }
 
 /// Closes a client on a thread of its own, which is abandoned if the brokers do not let it end in time.

@@ -89,17 +89,6 @@ impl Routes {
         self.patterns.push((pattern, handler));
     }
 
-    /// Takes over what is at work already for handlers that stay: their calls go on, within the same `concurrency`.
-    pub(crate) fn keep(&mut self, current: &Self) {
-        for (topic, handler) in &mut self.topics {
-            if let Some(at_work) = current.topics.get(topic)
-                && at_work.handler.is_same(&handler.handler)
-            {
-                *handler = Arc::clone(at_work);
-            }
-        }
-    }
-
     pub(crate) fn of_topic(&self, topic: &str) -> Option<&Arc<ActiveHandler>> {
         self.topics.get(topic).or_else(|| {
             let found = self

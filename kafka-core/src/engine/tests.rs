@@ -719,6 +719,59 @@ async fn a_handler_can_be_replaced_while_its_topic_stays_assigned() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handler_that_is_kept_goes_on_undisturbed_when_others_change() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let kept = routes(&gated(&seen, &gate));
+    let mut bench = Bench::start(noting(&Seen::default())).await;
+    bench.commands.send(Command::Routes(kept.clone())).unwrap();
+    bench.append("a", "1");
+    bench.rounds(2).await;
+
+    let mut more = kept;
+    more.add_topic("other".into(), activate(&noting(&Seen::default()), None));
+    bench.commands.send(Command::Routes(more)).unwrap();
+    bench.rounds(2).await;
+    gate.add_permits(1);
+    bench.pass(Duration::from_millis(200)).await;
+
+    assert_eq!(seen.all(), ["1"]);
+    assert_eq!(bench.broker.subscription(), ["other", TOPIC]);
+    assert_eq!(bench.broker.stored(&at(0)), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_topic_can_be_resumed_after_its_handler_was_replaced() {
+    let seen = Seen::default();
+    let mut bench = Bench::start(noting(&Seen::default())).await;
+    bench.commands.send(Command::Pause(TOPIC.into())).unwrap();
+    bench
+        .commands
+        .send(Command::Routes(routes(&noting(&seen))))
+        .unwrap();
+    bench.rounds(1).await;
+
+    bench.commands.send(Command::Resume(TOPIC.into())).unwrap();
+    bench.append("a", "1");
+    bench.rounds(2).await;
+
+    assert_eq!(seen.all(), ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreachable_broker_is_forgotten_when_one_answers_again() {
+    let mut bench = Bench::start(noting(&Seen::default())).await;
+
+    bench
+        .broker
+        .tell(Polled::Error(ClientError::Unreachable("away".into())));
+    bench.engine.poll(tokio::time::Instant::now().into_std());
+    assert!(bench.monitor.status().last_error.is_some());
+    bench.pass(Duration::from_secs(1)).await;
+
+    assert!(bench.monitor.status().last_error.is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_is_removed_is_called_no_more() {
     let seen = Seen::default();
     let mut bench = Bench::start(noting(&seen)).await;
@@ -769,7 +822,7 @@ async fn a_fatal_client_error_ends_the_group() {
     bench
         .broker
         .tell(Polled::Error(ClientError::Fatal("fenced".into())));
-    bench.rounds(2).await;
+    bench.pass(Duration::from_millis(300)).await;
 
     assert!(bench.is_done);
     assert!(matches!(bench.failed.take(), Some(RunError::Client { .. })));

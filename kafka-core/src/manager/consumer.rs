@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use regex_lite::Regex;
+
 use crate::client::Cluster;
 use crate::client::factory::factory;
 use crate::config::Config;
 use crate::engine::monitor::{GroupState, GroupStatus};
 use crate::engine::poll::Command;
+use crate::engine::route::{ActiveHandler, Routes};
 use crate::error::{ClientError, ConnectError, RunError};
 use crate::extract::{Services, States};
 use crate::handler::{Handler, HandlerFn, Start};
@@ -19,7 +22,8 @@ use crate::record::TopicPartition;
 use crate::registration::registered_classifiers;
 use crate::runtime::group::{Ended, GroupHandle, Shared, ended};
 use crate::runtime::{checks, connect, lag};
-use crate::start::{Given, Plan, Problem, StartError, plan};
+use crate::start::{Given, GroupPlan, Problem, StartError, plan};
+use crate::table::StartTable;
 
 /// What to consume with [`KafkaConsumer::run`] and [`KafkaConsumer::run_typed`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,10 +68,19 @@ struct Inner {
 /// What any method may look at.
 #[derive(Default)]
 struct Now {
-    handlers: BTreeMap<String, Handler>,
+    /// By topic or pattern, `${…}` filled in.
+    handlers: BTreeMap<String, Registered>,
     subscribed: Option<SubscribeOptions>,
     running: Option<GroupHandle>,
     cluster: Option<Arc<dyn Cluster>>,
+}
+
+/// A handler of one topic or pattern. It stays the same object while it is registered, so that the engine can tell a
+/// handler that was kept from one that was replaced.
+struct Registered {
+    handler: Handler,
+    active: Arc<ActiveHandler>,
+    pattern: Option<Regex>,
 }
 
 /// What only the start and the end touch.
@@ -75,6 +88,33 @@ struct Now {
 struct Life {
     shared: Option<Shared>,
     ended: Option<Ended>,
+}
+
+impl Now {
+    /// What the group does with the handlers that are registered now.
+    fn plan(&self, group_id: &Arc<str>) -> (GroupPlan, StartTable) {
+        let mut plan = GroupPlan {
+            group_id: Arc::clone(group_id),
+            routes: Routes::default(),
+            topics: Vec::new(),
+        };
+        let mut table = StartTable::default();
+        for (name, registered) in &self.handlers {
+            let active = Arc::clone(&registered.active);
+            table
+                .rows
+                .push(registered.handler.start_row(name, group_id));
+            if let Some(pattern) = &registered.pattern {
+                plan.routes.add_pattern(pattern.clone(), active);
+            } else {
+                let topic: Arc<str> = name.as_str().into();
+                plan.routes
+                    .add_topic(Arc::clone(&topic), Arc::clone(&active));
+                plan.topics.push((topic, active));
+            }
+        }
+        (plan, table)
+    }
 }
 
 impl KafkaConsumer {
@@ -117,7 +157,7 @@ impl KafkaConsumer {
                 brokers: config.addresses().iter().map(str::to_owned).collect(),
                 source,
             })?;
-        let producer = KafkaProducer::new(producer, config.clone());
+        let producer = KafkaProducer::over(producer, config.clone());
         let mut classifiers = Classifiers::default();
         registered_classifiers().for_each(|classifier| classifiers.add(classifier));
         self.now().cluster = Some(Arc::clone(&cluster));
@@ -192,32 +232,70 @@ impl KafkaConsumer {
     )]
     pub fn register(&self, handler: Handler) -> Result<(), StartError> {
         let mut now = self.now();
-        let mut problems = Vec::new();
-        for topic in handler.topics() {
-            if let Some(first) = now.handlers.get(topic) {
-                problems.push(Problem::TopicTwice {
-                    topic: topic.clone(),
+        let routes = self
+            .routes_of(&handler)
+            .map_err(|problems| StartError { problems })?;
+        let problems: Vec<Problem> = routes
+            .iter()
+            .filter_map(|(name, _)| {
+                Some(Problem::TopicTwice {
+                    topic: name.clone(),
                     group: self.0.group_id.to_string(),
-                    first: first.place(),
+                    first: now.handlers.get(name)?.handler.place(),
                     second: handler.place(),
-                });
-            }
-        }
-        if let Err(found) = self.plan(std::slice::from_ref(&handler))
-            && !matches!(found[..], [Problem::AllDisabled { .. }])
-        {
-            problems.extend(found);
-        }
+                })
+            })
+            .collect();
         if !problems.is_empty() {
             return Err(StartError { problems });
         }
-        for topic in handler.topics().to_vec() {
-            let mut of_topic = handler.clone();
-            of_topic.options.topics = vec![topic.clone()];
-            now.handlers.insert(topic, of_topic);
-        }
+        now.handlers.extend(routes);
         self.update(&now);
         Ok(())
+    }
+
+    /// Checks a handler; returns it by topic and pattern. None at all if it is switched off by its `enabled_if`.
+    fn routes_of(&self, handler: &Handler) -> Result<Vec<(String, Registered)>, Vec<Problem>> {
+        let planned = plan(&Given {
+            handlers: std::slice::from_ref(handler),
+            group_id: Some(&self.0.group_id),
+            states: &States::default(),
+            lookup: &|name| std::env::var(name).ok(),
+        });
+        let group = match planned {
+            Ok(found) => found.groups.into_iter().next(),
+            Err(found) if matches!(found[..], [Problem::AllDisabled { .. }]) => None,
+            Err(found) => return Err(found),
+        };
+        let Some(group) = group else {
+            return Ok(Vec::new());
+        };
+        if group.group_id != self.0.group_id {
+            return Err(vec![Problem::BadOption {
+                place: handler.place(),
+                handler: handler.name().to_owned(),
+                reason: format!(
+                    "its group is {}, but this consumer is a member of {}: make a consumer for that group, or leave \
+                     the group out",
+                    group.group_id, self.0.group_id
+                ),
+            }]);
+        }
+        let registered = |active: &Arc<ActiveHandler>, pattern: Option<&Regex>| Registered {
+            handler: handler.clone(),
+            active: Arc::clone(active),
+            pattern: pattern.cloned(),
+        };
+        let topics = group.topics.iter();
+        let topics = topics.map(|(topic, active)| (topic.to_string(), registered(active, None)));
+        let patterns = group.routes.patterns().iter();
+        let patterns = patterns.map(|(pattern, active)| {
+            (
+                pattern.as_str().to_owned(),
+                registered(active, Some(pattern)),
+            )
+        });
+        Ok(topics.chain(patterns).collect())
     }
 
     /// Removes the handler of a topic; false if there was none. While the consumer runs, the topic is left at once, and
@@ -244,7 +322,7 @@ impl KafkaConsumer {
         self.update(&now);
     }
 
-    /// Returns the topics that have a handler, sorted.
+    /// Returns the topics (and patterns) that have a handler, sorted.
     pub fn registered_topics(&self) -> Vec<String> {
         self.now().handlers.keys().cloned().collect()
     }
@@ -273,25 +351,19 @@ impl KafkaConsumer {
         if self.is_running() {
             return Ok(());
         }
-        let handlers: Vec<Handler> = self.now().handlers.values().cloned().collect();
-        let found = self
-            .plan(&handlers)
-            .map_err(|problems| StartError { problems })?;
+        let (plan, table) = self.now().plan(&self.0.group_id);
+        if table.rows.is_empty() {
+            let problems = vec![Problem::NoHandlers];
+            return Err(StartError { problems }.into());
+        }
         let shared = self.connect_locked(&mut life).await?;
-        let missing = self.0.config.missing_topics;
-        let problems = checks::topics(&shared.cluster, &found.groups, missing).await;
+        let groups = [plan];
+        let problems = checks::topics(&shared.cluster, &groups, self.0.config.missing_topics).await;
         if !problems.is_empty() {
             return Err(StartError { problems }.into());
         }
-        self.0.observers.emit(&Event::Starting {
-            table: &found.table,
-        });
-        let routes = found
-            .groups
-            .into_iter()
-            .next()
-            .map(|group| group.routes)
-            .unwrap_or_default();
+        self.0.observers.emit(&Event::Starting { table: &table });
+        let [GroupPlan { routes, .. }] = groups;
         let (group, mut end) = GroupHandle::start(shared, &self.0.group_id, routes)?;
         self.now().running = Some(group.clone());
         tokio::select! {
@@ -366,11 +438,15 @@ impl KafkaConsumer {
         self.run(handler)
     }
 
-    /// Waits until the consumer ends by itself, and returns why. Waits for ever if it was not started.
-    pub async fn ended(&self) {
+    /// Waits until the consumer has ended, by [`disconnect`](Self::disconnect) or by itself. Waits for ever if it was
+    /// not started. Cancel-safe.
+    ///
+    /// # Errors
+    /// It ended by itself, for this reason.
+    pub async fn ended(&self) -> Result<(), RunError> {
         let group = self.now().running.clone();
         match group {
-            Some(group) => group.reached(GroupState::Stopped).await,
+            Some(group) => group.result().await,
             None => std::future::pending().await,
         }
     }
@@ -401,27 +477,13 @@ impl KafkaConsumer {
         }
     }
 
-    fn plan(&self, handlers: &[Handler]) -> Result<Plan, Vec<Problem>> {
-        plan(&Given {
-            handlers,
-            group_id: Some(&self.0.group_id),
-            states: &States::default(),
-            lookup: &|name| std::env::var(name).ok(),
-        })
-    }
-
     /// Gives the handlers to a consumer that runs.
     fn update(&self, now: &Now) {
         let Some(group) = &now.running else {
             return;
         };
-        let handlers: Vec<Handler> = now.handlers.values().cloned().collect();
-        let routes = match self.plan(&handlers) {
-            Ok(found) => found.groups.into_iter().next().map(|group| group.routes),
-            // Each was checked when it was registered; none at all is fine here.
-            Err(_) => None,
-        };
-        group.tell(Command::Routes(routes.unwrap_or_default()));
+        let (plan, _) = now.plan(&self.0.group_id);
+        group.tell(Command::Routes(plan.routes));
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {

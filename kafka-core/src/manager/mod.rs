@@ -3,12 +3,13 @@
 //! For services that decide at run time what they consume. Everything else is shorter with `#[topic_handler]`.
 
 mod consumer;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::client::factory::factory;
 use crate::config::{ClientOptions, Config, ConfigError, ConsumerOptions, ProducerOptions};
 use crate::error::{ClientError, RunError};
 use crate::observe::{Observer, Observers, TracingObserver};
@@ -145,10 +146,7 @@ impl KafkaManager {
         name: impl Into<String>,
         options: ProducerOptions,
     ) -> Result<KafkaProducer, ManagerError> {
-        self.config.validate()?;
-        options.validate()?;
-        let client = factory(&self.config).producer(Some(&options))?;
-        let producer = KafkaProducer::new(client, self.config.clone());
+        let producer = KafkaProducer::new(self.config.clone(), &options)?;
         let name = name.into();
         let mut clients = self.clients();
         if clients.producers.contains_key(&name) {

@@ -10,6 +10,7 @@ use crate::outcome::Failure;
 use crate::record::{Offset, Record, TopicPartition};
 use crate::table::StartTable;
 
+pub(crate) use self::tracing::TARGET;
 pub use self::tracing::TracingObserver;
 
 /// Reads what happens in a runtime. It cannot change it.
@@ -38,6 +39,17 @@ pub trait Observer: Send + Sync + 'static {
     /// True if [`Event::Handled`] is wanted; it costs two readings of the clock for each record. Default: false.
     fn wants_handled(&self) -> bool {
         false
+    }
+}
+
+/// The runtime has one, whoever reads its counts another.
+impl<T: Observer + ?Sized> Observer for Arc<T> {
+    fn observe(&self, event: &Event<'_>) {
+        (**self).observe(event);
+    }
+
+    fn wants_handled(&self) -> bool {
+        (**self).wants_handled()
     }
 }
 
@@ -200,7 +212,7 @@ impl Observers {
     }
 
     pub(crate) fn wants_handled(&self) -> bool {
-        self.0.iter().any(|observer| observer.wants_handled())
+        self.0.iter().any(Observer::wants_handled)
     }
 }
 

@@ -50,7 +50,7 @@ impl fmt::Display for List<'_> {
 }
 
 /// What a filter names: the crate that services know.
-const TARGET: &str = "kafka_runtime";
+pub(crate) const TARGET: &str = "kafka_runtime";
 
 macro_rules! of_record {
     ($level:ident, $record:expr, $handler:expr, $($rest:tt)*) => {{

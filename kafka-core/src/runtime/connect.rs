@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::client::Cluster;
 use crate::client::factory::ClientFactory;
 use crate::config::{Config, ConnectRetry};
 use crate::error::{ClientError, ConnectError};
+use crate::observe::TARGET;
 
 /// Connects, with the configured retries; a reason that another attempt cannot help ends it at once.
 ///
@@ -54,6 +57,7 @@ pub(crate) async fn retrying<T: Send + 'static>(
             });
         };
         tracing::warn!(
+            target: TARGET,
             attempt = attempts,
             retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
             error = %source,
@@ -63,13 +67,20 @@ pub(crate) async fn retrying<T: Send + 'static>(
     }
 }
 
-/// Runs a call that blocks.
+/// Runs a call that blocks, on a thread of its own: the end of a tokio runtime waits for its blocking tasks, and a
+/// service that is told to stop while no broker answers must not.
 pub(crate) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, ClientError> + Send + 'static,
 ) -> Result<T, ClientError> {
-    match tokio::task::spawn_blocking(call).await {
+    let (send, answer) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("kafka-question".into());
+    thread
+        // Nobody waits any more if the future was dropped.
+        .spawn(move || drop(send.send(call())))
+        .map_err(|error| ClientError::Other(format!("no thread: {error}")))?;
+    match answer.await {
         Ok(result) => result,
-        Err(error) => Err(ClientError::Other(error.to_string())),
+        Err(_) => Err(ClientError::Other("the client panicked".into())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reaches into a runtime while it runs: pause, resume, status, shutdown.
+//! Reaches into a runtime while it runs: started, pause, resume, status, shutdown.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::group::GroupHandle;
 use super::lag;
 use crate::client::Cluster;
-use crate::engine::monitor::GroupStatus;
+use crate::engine::monitor::{GroupState, GroupStatus};
 use crate::engine::poll::Command;
 use crate::error::ClientError;
 use crate::extract::CancellationToken;
@@ -31,6 +31,8 @@ pub struct Control(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     shutdown: CancellationToken,
+    /// Fires when every group is in `groups`.
+    started: CancellationToken,
     groups: Mutex<Groups>,
 }
 
@@ -43,6 +45,16 @@ struct Groups {
 }
 
 impl Control {
+    /// Waits until every group has been assigned its partitions (perhaps none): for a readiness probe, or a test that
+    /// writes records to handlers. Cancel-safe. Waits for ever if the runtime does not start; `run()` says why.
+    pub async fn started(&self) {
+        self.0.started.cancelled().await;
+        let handles = self.groups().handles.clone();
+        for group in handles {
+            group.reached(GroupState::Running).await;
+        }
+    }
+
     /// Stops fetching from a topic, in every group. The records that were fetched are still handled, and the member
     /// stays in its group.
     pub fn pause(&self, topic: impl Into<String>) {
@@ -104,6 +116,10 @@ impl Control {
             group.tell(Command::Pause(topic.clone()));
         }
         groups.handles.push(group.clone());
+    }
+
+    pub(super) fn all_added(&self) {
+        self.0.started.cancel();
     }
 
     pub(super) fn stop_groups(&self) {

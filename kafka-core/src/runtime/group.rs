@@ -118,6 +118,12 @@ impl GroupHandle {
         self.monitor.state()
     }
 
+    /// Waits for the end of the group, and returns how it ended. Cancel-safe.
+    pub(crate) async fn result(&self) -> Result<(), RunError> {
+        self.reached(GroupState::Stopped).await;
+        self.monitor.result().unwrap_or(Ok(()))
+    }
+
     /// Waits until the group is in this state or a later one. Cancel-safe.
     pub(crate) async fn reached(&self, state: GroupState) {
         self.monitor.reached(state).await;

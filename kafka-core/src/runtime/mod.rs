@@ -33,7 +33,7 @@ pub use shutdown::shutdown_signal;
 /// Runs every handler that the linker collected, configured from the environment, until SIGTERM or SIGINT.
 ///
 /// ```no_run
-/// # async fn main() -> anyhow::Result<()> {
+/// # async fn example() -> anyhow::Result<()> {
 /// kafka_core::run().await?;
 /// # Ok(())
 /// # }
@@ -156,7 +156,11 @@ impl RuntimeBuilder {
         let plan = match planned {
             Ok(plan) if problems.is_empty() => plan,
             Ok(_) => return Err(StartError { problems }),
-            Err(found) => {
+            Err(mut found) => {
+                if !problems.is_empty() {
+                    // The group id may be in the configuration that could not be read.
+                    found.retain(|problem| !matches!(problem, Problem::NoGroup { .. }));
+                }
                 problems.extend(found);
                 return Err(StartError { problems });
             }
@@ -274,7 +278,7 @@ impl Runtime {
         let producer = factory.producer(None).map_err(|error| StartError {
             problems: vec![Problem::Config(error.to_string())],
         })?;
-        let producer = KafkaProducer::new(producer, self.config.clone());
+        let producer = KafkaProducer::over(producer, self.config.clone());
         self.control.set_cluster(&cluster);
         let shared = Shared {
             services: Arc::new(Services {
@@ -305,6 +309,7 @@ impl Runtime {
                 }
             }
         }
+        self.control.all_added();
         Ok(running)
     }
 }

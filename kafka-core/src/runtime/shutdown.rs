@@ -15,6 +15,7 @@ pub async fn shutdown_signal() {
             signal(SignalKind::interrupt()),
         ) else {
             tracing::error!(
+                target: crate::observe::TARGET,
                 "no signal handler could be installed: the runtime stops only by control().shutdown()"
             );
             return std::future::pending().await;

@@ -16,7 +16,8 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message a
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Timestamp as KafkaTimestamp, TopicPartitionList};
 
-use super::context::{Reports, log};
+use super::cluster::ANY_TOPIC;
+use super::context::{Reports, log, log_statistics};
 use super::create;
 use super::errors::{client_error, from_code};
 use crate::client::{Consumer, Polled, Position, RecordSink};
@@ -55,6 +56,10 @@ impl MemberContext {
 impl ClientContext for MemberContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         log(level, facility, text);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        log_statistics(statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -310,6 +315,12 @@ impl Consumer for KafkaConsumer {
 
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
         ours(self.consumer.resume(&Self::list(partitions)))
+    }
+
+    fn is_reachable(&mut self, timeout: Duration) -> bool {
+        self.consumer
+            .fetch_metadata(Some(ANY_TOPIC), timeout)
+            .is_ok()
     }
 
     fn take_unreadable_headers(&mut self) -> Vec<(TopicPartition, Offset, usize)> {

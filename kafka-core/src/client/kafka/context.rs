@@ -49,6 +49,10 @@ impl ClientContext for PlainContext {
         log(level, facility, text);
     }
 
+    fn stats_raw(&self, statistics: &[u8]) {
+        log_statistics(statistics);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         self.reports.push(client_error(&error, Some(reason)));
     }
@@ -68,4 +72,9 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
         }
         RDKafkaLogLevel::Debug => tracing::trace!(target: "librdkafka", facility, "{text}"),
     }
+}
+
+/// librdkafka's statistics (its STATISTICS.md), if `statistics_interval` asks for them: JSON, as it is.
+pub(super) fn log_statistics(json: &[u8]) {
+    tracing::info!(target: "librdkafka", statistics = %String::from_utf8_lossy(json));
 }
