@@ -187,7 +187,7 @@ async fn plain_text_to_tls(cluster: &KafkaCluster) -> TestResult {
     let config = Config::new()
         .bootstrap_servers(cluster.tls()?.ssl_bootstrap())
         .ssl(false);
-    gives_up_because(config, "if it expects TLS, set KAFKA_SSL").await
+    gives_up_because(config, "is KAFKA_SSL what this port expects?").await
 }
 
 async fn tls_to_plain_text(cluster: &KafkaCluster) -> TestResult {

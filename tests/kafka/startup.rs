@@ -130,7 +130,9 @@ async fn static_problems(cluster: &KafkaCluster) -> TestResult {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     assert!(
-        problems.iter().any(|p| matches!(p, Problem::Option { .. })),
+        problems
+            .iter()
+            .any(|p| matches!(p, Problem::BadOption { .. })),
         "{text}"
     );
     assert_eq!(text.matches(file!()).count(), 7, "{text}"); // two places in one problem

@@ -70,18 +70,20 @@ pub(super) fn answers(
             Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::OperationTimedOut)
         );
         if !is_wait || Instant::now() >= until {
-            return Err(reason.unwrap_or_else(|| client_error(&error, None)));
+            return Err(reason.unwrap_or_else(|| with_a_guess(client_error(&error, None))));
         }
     }
 }
 
 /// librdkafka says why it cannot connect, and nothing if it could and the other end hung up, as a port does that expects
-/// TLS. That is no proof, since a proxy whose broker is away does the same: another attempt may help.
+/// TLS, or does not. That is no proof, since a proxy whose broker is away does the same: another attempt may help.
 fn with_a_guess(report: ClientError) -> ClientError {
     match report {
-        ClientError::Unreachable(text) if text.ends_with("brokers are down") => {
+        ClientError::Unreachable(text)
+            if text.ends_with("brokers are down") || text.ends_with("transport failure)") =>
+        {
             ClientError::Unreachable(format!(
-                "{text}: whoever is there hangs up; if it expects TLS, set KAFKA_SSL"
+                "{text}: it hangs up without a reason; is KAFKA_SSL what this port expects?"
             ))
         }
         other => other,
