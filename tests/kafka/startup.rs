@@ -298,7 +298,10 @@ async fn pattern(cluster: &KafkaCluster) -> TestResult {
     }
     let log = Log::<At>::default();
 
-    let config = config(cluster, "unused").property("topic.metadata.refresh.interval.ms", "500");
+    let config = config(cluster, "unused")
+        .property("topic.metadata.refresh.interval.ms", "500")
+        // For so long librdkafka believes that a missing topic is on its way; 30 s by default.
+        .property("topic.metadata.propagation.max.ms", "500");
     let running = Running::start(
         Runtime::builder()
             .config(config)
