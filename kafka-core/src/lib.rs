@@ -68,7 +68,8 @@ pub mod __private {
 
     pub use inventory::submit;
 
-    pub use crate::engine::lane::{Lane, LaneDriver, LaneShared};
+    pub use crate::engine::lane::{Lane, LaneDriver};
+    pub use crate::engine::lane_task::LaneShared;
     pub use crate::registration::{ClassifierRegistration, Registration};
     pub use crate::{
         Classifier, DecodeError, FailurePolicy, FromContext, HandlerContext, Ordering, Outcome,

@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
 use super::backpressure::Load;
-use super::lane::{LaneShared, LaneTask};
+use super::lane_task::{LaneShared, LaneTask};
 use super::partition::{Epoch, PartitionState};
 use super::route::{ActiveHandler, GroupServices};
 use super::spawn::Spawner;

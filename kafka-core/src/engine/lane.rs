@@ -19,21 +19,20 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering as Atomic};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use futures_util::task::AtomicWaker;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
-use tokio_util::sync::PollSemaphore;
 
-use super::partition::{Mode, PartitionState};
-use super::route::{ActiveHandler, GroupServices};
+use super::lane_task::{LaneShared, SlotWaker, lock};
+use super::partition::Mode;
+use super::permit::Permits;
 use crate::decode_error::DecodeError;
 use crate::error::RunError;
-use crate::extract::{HandlerContext, LaneContext};
+use crate::extract::HandlerContext;
 use crate::failure::backoff::jitter;
 use crate::failure::dead_letter::DeadLetter;
 use crate::failure::policy::{Decision, FailurePolicy, decide};
@@ -49,158 +48,6 @@ const TURN: usize = 1024;
 pub trait LaneDriver: Send {
     /// Polls what is ready, starts what may start, acks what finished. Ready: the lane has ended.
     fn turn(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Poll<()>;
-}
-
-/// What the poll thread and a lane share.
-pub struct LaneShared {
-    pub(crate) partition: Arc<PartitionState>,
-    pub(crate) handler: Arc<ActiveHandler>,
-    pub(crate) group: GroupServices,
-    pub(crate) context: Arc<LaneContext>,
-    /// The state of the previous assignment of this partition: its calls come first.
-    pub(crate) after: Option<Arc<PartitionState>>,
-    inbox: Mutex<VecDeque<Arc<RecordBatch>>>,
-    ready: Mutex<Vec<usize>>,
-    running: AtomicUsize,
-    /// It has told its partition what it had started when the drain began.
-    has_drained: AtomicBool,
-    /// There are records that could start if the lane only got a turn.
-    is_behind: AtomicBool,
-    task: AtomicWaker,
-}
-
-impl LaneShared {
-    pub(crate) fn new(
-        partition: Arc<PartitionState>,
-        handler: Arc<ActiveHandler>,
-        group: GroupServices,
-        after: Option<Arc<PartitionState>>,
-    ) -> Self {
-        partition.lane_started();
-        let context = Arc::new(LaneContext {
-            services: Arc::clone(&group.services),
-            group_id: Arc::clone(&group.group_id),
-            handler: Arc::clone(&handler.name),
-            cancel: partition.cancel.clone(),
-        });
-        Self {
-            partition,
-            handler,
-            group,
-            context,
-            after,
-            inbox: Mutex::default(),
-            ready: Mutex::default(),
-            running: AtomicUsize::new(0),
-            has_drained: AtomicBool::new(false),
-            is_behind: AtomicBool::new(false),
-            task: AtomicWaker::new(),
-        }
-    }
-
-    /// Hands records over; one wake per batch.
-    pub(crate) fn push(&self, batch: Arc<RecordBatch>) {
-        lock(&self.inbox).push_back(batch);
-        self.is_behind.store(true, Atomic::Relaxed);
-        self.task.wake();
-    }
-
-    /// True while records wait for nothing but a turn of the lane: the processor is the limit, not the handler.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.is_behind.load(Atomic::Relaxed)
-    }
-
-    /// Returns how many calls (and dead letter writes) were running after the last turn.
-    pub(crate) fn running_calls(&self) -> usize {
-        self.running.load(Atomic::Relaxed)
-    }
-
-    /// Makes the lane look at its partition's mode.
-    pub(crate) fn wake(&self) {
-        self.task.wake();
-    }
-
-    /// Tells the partition what was started when the drain began, the first time.
-    fn drains(&self, started: u64) {
-        if !self.has_drained.swap(true, Atomic::AcqRel) {
-            self.partition.lane_drains(started);
-        }
-    }
-}
-
-impl std::fmt::Debug for LaneShared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LaneShared")
-            .field("partition", &self.partition.at)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Held for a push or a take, which do not panic.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The task that drives a lane until its partition is taken away.
-pub(crate) struct LaneTask {
-    driver: Box<dyn LaneDriver>,
-    shared: Arc<LaneShared>,
-}
-
-impl LaneTask {
-    pub(crate) fn new(shared: Arc<LaneShared>) -> Self {
-        Self {
-            driver: shared.handler.handler.lane_driver(),
-            shared,
-        }
-    }
-}
-
-impl Future for LaneTask {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        this.driver.turn(&this.shared, cx)
-    }
-}
-
-impl Drop for LaneTask {
-    /// However the task ends, its partition learns that no call of it runs any more: calls are dropped first.
-    fn drop(&mut self) {
-        self.driver = Box::new(Ended);
-        self.shared.drains(0);
-        self.shared.partition.lane_ended();
-    }
-}
-
-/// What is left of a driver when its task is dropped.
-struct Ended;
-
-impl LaneDriver for Ended {
-    fn turn(&mut self, _: &Arc<LaneShared>, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(())
-    }
-}
-
-/// Wakes one slot of a lane.
-struct SlotWaker {
-    lane: Arc<LaneShared>,
-    slot: usize,
-    queued: AtomicBool,
-}
-
-impl Wake for SlotWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.queued.swap(true, Atomic::AcqRel) {
-            lock(&self.lane.ready).push(self.slot);
-            self.lane.task.wake();
-        }
-    }
 }
 
 /// A record that waits or runs: its batch and its place there.
@@ -269,40 +116,6 @@ pub struct Lane<F, Fut> {
     end: u64,
 }
 
-/// The lane's way to the handler's `concurrency`.
-struct Permits {
-    semaphore: PollSemaphore,
-    spare: Option<OwnedSemaphorePermit>,
-    is_queued: bool,
-}
-
-impl Permits {
-    fn take(&mut self, cx: &mut Context<'_>) -> Option<OwnedSemaphorePermit> {
-        if let Some(permit) = self.spare.take() {
-            return Some(permit);
-        }
-        match self.semaphore.poll_acquire(cx) {
-            Poll::Ready(permit) => {
-                self.is_queued = false;
-                permit
-            }
-            Poll::Pending => {
-                self.is_queued = true;
-                None
-            }
-        }
-    }
-
-    /// Gives back what this turn did not use, and the place in the queue if nothing waits for it.
-    fn give_back(&mut self, is_wanted: bool) {
-        self.spare = None;
-        if self.is_queued && !is_wanted {
-            self.semaphore = PollSemaphore::new(self.semaphore.clone_inner());
-            self.is_queued = false;
-        }
-    }
-}
-
 impl<F, Fut> std::fmt::Debug for Lane<F, Fut> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lane").finish_non_exhaustive()
@@ -348,11 +161,7 @@ where
             std::task::ready!(after.as_mut().poll(cx));
             self.after = None;
         }
-        self.permits = Some(Permits {
-            semaphore: PollSemaphore::new(Arc::clone(&lane.handler.permits)),
-            spare: None,
-            is_queued: false,
-        });
+        self.permits = Some(Permits::new(Arc::clone(&lane.handler.permits)));
         self.is_open = true;
         Poll::Ready(())
     }
@@ -676,7 +485,7 @@ where
             self.free.push(slot);
         }
         if let (Some(permits), Some(permit)) = (&mut self.permits, permit) {
-            permits.spare.get_or_insert(permit);
+            permits.keep(permit);
         }
     }
 
@@ -757,7 +566,7 @@ where
         self.poll_woken(lane, cx);
         if let Some(permits) = &mut self.permits {
             // Other lanes may have waited for them while these calls ran: first come, first served.
-            permits.spare = None;
+            permits.share();
         }
         let mut again = false;
         let is_running = lane.partition.mode() == Mode::Running;

@@ -4,11 +4,15 @@ pub(crate) mod assignment;
 pub(crate) mod backpressure;
 pub(crate) mod dispatch;
 pub(crate) mod lane;
+pub(crate) mod lane_task;
 pub(crate) mod monitor;
 pub(crate) mod partition;
+mod permit;
 pub(crate) mod poll;
+mod rebalance;
 pub(crate) mod route;
 pub(crate) mod spawn;
+mod stop;
 #[cfg(test)]
 mod tests;
 pub(crate) mod watermark;

@@ -7,20 +7,20 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
-use super::assignment::{StartAt, lanes_for, start_at};
 use super::backpressure::Budget;
 use super::dispatch::{Assigned, Dispatch};
-use super::monitor::{GroupState, Monitor};
+use super::monitor::Monitor;
 use super::partition::{Epoch, PartitionState};
+use super::rebalance::Revoking;
 use super::route::{GroupServices, Routes};
 use super::spawn::Spawner;
-use crate::client::{Consumer, Polled, Position};
+use super::stop::{Stopping, close};
+use crate::client::{Consumer, Polled};
 use crate::config::OutOfRange;
 use crate::error::{ClientError, RunError};
-use crate::handler::Start;
 use crate::observe::Event;
 use crate::record::{Offset, TopicPartition};
 
@@ -38,16 +38,12 @@ const WAIT_STEP: Duration = Duration::from_millis(1);
 const STORE_INTERVAL: Duration = Duration::from_millis(100);
 /// How long the group's committed offsets may take, and a partition's range: asked again in the next round. The poll
 /// thread blocks meanwhile, which a stop has to wait for.
-const COMMITTED_TIMEOUT: Duration = Duration::from_millis(1500);
+pub(super) const COMMITTED_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How often a member that hears no broker asks whether one answers, and how long it waits for that.
 const REACHABLE_INTERVAL: Duration = Duration::from_secs(1);
 const REACHABLE_TIMEOUT: Duration = Duration::from_millis(100);
 /// Calls that were told to stop get this long before they are dropped.
-const CANCEL_WAIT: Duration = Duration::from_millis(500);
-/// Producers get this long to send what handlers left with them.
-const FLUSH_WAIT: Duration = Duration::from_millis(500);
-/// A member gets this long to leave the group; then its thread is abandoned.
-const CLOSE_WAIT: Duration = Duration::from_secs(1);
+pub(super) const CANCEL_WAIT: Duration = Duration::from_millis(500);
 
 /// What the engine is told from outside.
 #[derive(Debug)]
@@ -72,42 +68,30 @@ pub(crate) struct EngineConfig {
     pub(crate) on_out_of_range: OutOfRange,
 }
 
-/// A revoke that waits for its answer.
-struct Revoking {
-    partitions: Vec<TopicPartition>,
-    since: Instant,
-    is_cancelled: bool,
-}
-
-struct Stopping {
-    since: Instant,
-    is_cancelled: bool,
-}
-
 /// See the module.
 pub(crate) struct Engine {
-    consumer: Box<dyn Consumer>,
-    config: EngineConfig,
-    group: GroupServices,
-    routes: Routes,
-    dispatch: Dispatch,
-    spawner: Spawner,
-    commands: Receiver<Command>,
-    monitor: Arc<Monitor>,
-    flush: Box<dyn Fn(Duration) + Send>,
-    epoch: u64,
+    pub(super) consumer: Box<dyn Consumer>,
+    pub(super) config: EngineConfig,
+    pub(super) group: GroupServices,
+    pub(super) routes: Routes,
+    pub(super) dispatch: Dispatch,
+    pub(super) spawner: Spawner,
+    pub(super) commands: Receiver<Command>,
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) flush: Box<dyn Fn(Duration) + Send>,
+    pub(super) epoch: u64,
     /// Assigned and not answered yet, with offsets that are known better than the group knows them.
-    assigning: Option<Vec<(TopicPartition, Option<Offset>)>>,
-    revoking: Option<Revoking>,
+    pub(super) assigning: Option<Vec<(TopicPartition, Option<Offset>)>>,
+    pub(super) revoking: Option<Revoking>,
     /// Earlier assignments whose calls may still run.
-    retired: Vec<Arc<PartitionState>>,
-    paused_topics: HashSet<String>,
-    stopping: Option<Stopping>,
-    stored_at: Option<Instant>,
+    pub(super) retired: Vec<Arc<PartitionState>>,
+    pub(super) paused_topics: HashSet<String>,
+    pub(super) stopping: Option<Stopping>,
+    pub(super) stored_at: Option<Instant>,
     /// What the last attempt to store said.
-    store_error: Option<ClientError>,
+    pub(super) store_error: Option<ClientError>,
     /// When it was last asked whether a broker answers.
-    asked_at: Option<Instant>,
+    pub(super) asked_at: Option<Instant>,
 }
 
 /// What an engine needs to start.
@@ -282,7 +266,11 @@ impl Engine {
         }
     }
 
-    fn start_partition(&mut self, at: &TopicPartition, lanes: usize) -> Option<Assigned> {
+    pub(super) fn start_partition(
+        &mut self,
+        at: &TopicPartition,
+        lanes: usize,
+    ) -> Option<Assigned> {
         let handler = Arc::clone(self.routes.of_topic(&at.topic)?);
         self.epoch += 1;
         let unfinished = self
@@ -332,14 +320,17 @@ impl Engine {
         self.publish();
     }
 
-    fn report(&mut self, call: impl FnOnce(&mut dyn Consumer) -> Result<(), ClientError>) {
+    pub(super) fn report(
+        &mut self,
+        call: impl FnOnce(&mut dyn Consumer) -> Result<(), ClientError>,
+    ) {
         if let Err(error) = call(&mut *self.consumer) {
             self.client_error(error);
         }
     }
 
     /// Reports what was dealt with.
-    fn client_warning(&self, error: &ClientError) {
+    pub(super) fn client_warning(&self, error: &ClientError) {
         self.group.observers.emit(&Event::ClientError {
             group_id: &self.group.group_id,
             error,
@@ -347,7 +338,7 @@ impl Engine {
     }
 
     /// Reports an error; one that no waiting can mend ends the run.
-    fn client_error(&mut self, error: ClientError) {
+    pub(super) fn client_error(&mut self, error: ClientError) {
         self.client_warning(&error);
         self.monitor.set_error(error.clone());
         // TLS and authentication were right at the start: a broker that restarts can fail both for a while.
@@ -367,301 +358,8 @@ impl Engine {
         }
     }
 
-    fn assigned(&mut self, partitions: Vec<TopicPartition>) {
-        let known = self.supersede_revoke();
-        let assigning = self.assigning.get_or_insert_default();
-        for partition in partitions {
-            let offset = known
-                .iter()
-                .find(|(at, _)| *at == partition)
-                .map(|(_, offset)| *offset);
-            assigning.push((partition, offset));
-        }
-    }
-
-    /// An assignment while a revoke waits: the group went on without our answer, which would come too late now.
-    ///
-    /// What is both taken and given back keeps the offset that we know; the rest is another member's already, so
-    /// nothing of it is stored. See "Partitions added" in docs/ARCHITECTURE.md.
-    fn supersede_revoke(&mut self) -> Vec<(TopicPartition, Offset)> {
-        let Some(revoking) = self.revoking.take() else {
-            return Vec::new();
-        };
-        let mut known = Vec::new();
-        for at in &revoking.partitions {
-            if let Some(old) = self.dispatch.remove(at) {
-                old.state.fence();
-                old.wake();
-                known.extend(old.state.committable().map(|offset| (at.clone(), offset)));
-                self.retired.push(old.state);
-            }
-        }
-        if !self.consumer.is_eager() {
-            self.report(|consumer| consumer.unassign(&revoking.partitions));
-        }
-        self.group.observers.emit(&Event::Lost {
-            group_id: &self.group.group_id,
-            partitions: &revoking.partitions,
-        });
-        known
-    }
-
-    /// Answers an assignment: decides where to read from, and starts the lanes.
-    fn answer_assign(&mut self) {
-        let Some(assigning) = self.assigning.take() else {
-            return;
-        };
-        if self.stopping.is_some() {
-            return;
-        }
-        let positions = match self.positions(&assigning) {
-            Ok(positions) => positions,
-            Err(error) => {
-                // The group's coordinator is away: keep the question, ask again in the next round.
-                self.client_error(error);
-                self.assigning = Some(assigning);
-                return;
-            }
-        };
-        let answer: Vec<_> = positions
-            .iter()
-            .map(|p| (p.at.clone(), p.position))
-            .collect();
-        if let Err(error) = self.consumer.assign(&answer) {
-            self.client_error(error);
-            return;
-        }
-        self.monitor.clear_error();
-        let lanes = lanes_for(
-            self.dispatch.partitions.len() + positions.len(),
-            self.config.cores,
-        );
-        let (mut started, mut commit, mut pause) = (Vec::new(), Vec::new(), Vec::new());
-        for Resolved {
-            at,
-            position,
-            is_new,
-        } in positions
-        {
-            if let Some(old) = self.dispatch.remove(&at) {
-                old.state.fence();
-                old.wake();
-                self.retired.push(old.state);
-            }
-            let Some(mut partition) = self.start_partition(&at, lanes) else {
-                // Matched by the broker's view of a pattern, or its handler was just removed.
-                pause.push(at);
-                continue;
-            };
-            let offset = match position {
-                Position::At(offset) => Some(offset),
-                Position::Beginning => None,
-            };
-            if let Some(offset) = offset {
-                if is_new {
-                    commit.push((at.clone(), offset));
-                }
-                partition.state.set_stored(offset);
-            }
-            if self.paused_topics.contains(&*at.topic) {
-                partition.is_paused = true;
-                pause.push(at.clone());
-            }
-            self.dispatch.partitions.push(partition);
-            started.push((at, offset));
-        }
-        if !pause.is_empty() {
-            self.report(|consumer| consumer.pause(&pause));
-        }
-        if !commit.is_empty() {
-            self.report(|consumer| consumer.store(&commit));
-        }
-        self.group.observers.emit(&Event::Assigned {
-            group_id: &self.group.group_id,
-            partitions: &started,
-        });
-        self.publish();
-        self.monitor.set_state(GroupState::Running);
-    }
-
-    fn positions(
-        &mut self,
-        assigning: &[(TopicPartition, Option<Offset>)],
-    ) -> Result<Vec<Resolved>, ClientError> {
-        let unknown: Vec<_> = assigning
-            .iter()
-            .filter(|(_, known)| known.is_none())
-            .map(|(at, _)| at.clone())
-            .collect();
-        let committed = if unknown.is_empty() {
-            Vec::new()
-        } else {
-            self.consumer.committed(&unknown, COMMITTED_TIMEOUT)?
-        };
-        let mut committed = committed.into_iter();
-        let mut positions = Vec::with_capacity(assigning.len());
-        for (at, known) in assigning {
-            let committed = match known {
-                Some(offset) => Some(*offset),
-                None => committed.next().flatten(),
-            };
-            let start = self
-                .routes
-                .of_topic(&at.topic)
-                .map_or_else(Default::default, |h| h.start);
-            let needs_range = committed.is_some() || start == Start::Latest;
-            let range = if needs_range {
-                Some(self.consumer.watermarks(at, COMMITTED_TIMEOUT)?)
-            } else {
-                None
-            };
-            let (position, is_new) = match start_at(
-                committed,
-                start,
-                range,
-                self.config.on_out_of_range,
-            ) {
-                StartAt::Committed(offset) => (Position::At(offset), known.is_some()),
-                StartAt::Beginning => (Position::Beginning, false),
-                StartAt::End(offset) => (Position::At(offset), true),
-                StartAt::AfterRange {
-                    committed,
-                    oldest,
-                    end,
-                    go_on_at,
-                } => {
-                    let text = format!(
-                        "{at}: committed offset {committed} is outside of what the broker has, {oldest} to {end}"
-                    );
-                    let Some(offset) = go_on_at else {
-                        return Err(ClientError::OffsetOutOfRange(text));
-                    };
-                    self.client_warning(&ClientError::OffsetOutOfRange(format!(
-                        "{text}; going on at {offset} by on_out_of_range"
-                    )));
-                    (Position::At(offset), true)
-                }
-            };
-            positions.push(Resolved {
-                at: at.clone(),
-                position,
-                is_new,
-            });
-        }
-        Ok(positions)
-    }
-
-    fn revoked(&mut self, partitions: Vec<TopicPartition>, now: Instant) {
-        if let Some(assigning) = &mut self.assigning {
-            assigning.retain(|(at, _)| !partitions.contains(at));
-        }
-        for at in &partitions {
-            if let Some(partition) = self.dispatch.find(at) {
-                partition.state.drain();
-                partition.wake();
-            }
-        }
-        match &mut self.revoking {
-            Some(revoking) => revoking.partitions.extend(partitions),
-            None => {
-                self.revoking = Some(Revoking {
-                    partitions,
-                    since: now,
-                    is_cancelled: false,
-                });
-            }
-        }
-    }
-
-    /// Answers a revoke once its calls are over or out of time.
-    fn answer_revoke(&mut self, now: Instant) {
-        let Some(mut revoking) = self.revoking.take() else {
-            return;
-        };
-        let waited = now.duration_since(revoking.since);
-        let of_revoke = |p: &&Assigned| revoking.partitions.contains(&p.state.at);
-        let is_over = self
-            .dispatch
-            .partitions
-            .iter()
-            .filter(of_revoke)
-            .all(|p| p.state.is_over());
-        if !is_over && waited < self.config.drain_timeout {
-            // Lanes wait for what the others say of the drain.
-            self.dispatch
-                .partitions
-                .iter()
-                .filter(of_revoke)
-                .for_each(Assigned::wake);
-            // Near the end, calls are told to hurry.
-            if !revoking.is_cancelled && waited + CANCEL_WAIT >= self.config.drain_timeout {
-                self.dispatch
-                    .partitions
-                    .iter()
-                    .filter(of_revoke)
-                    .for_each(|p| p.state.cancel.cancel());
-                revoking.is_cancelled = true;
-            }
-            self.revoking = Some(revoking);
-            return;
-        }
-        let mut dropped = 0;
-        let mut store = Vec::new();
-        for at in &revoking.partitions {
-            if let Some(partition) = self.dispatch.remove(at) {
-                dropped += if partition.state.is_over() {
-                    0
-                } else {
-                    partition.running_calls()
-                };
-                partition.state.fence();
-                partition.wake();
-                store.extend(
-                    partition
-                        .state
-                        .to_store()
-                        .map(|offset| (at.clone(), offset)),
-                );
-                self.retired.push(partition.state);
-            }
-        }
-        self.report(|consumer| consumer.store(&store));
-        self.report(|consumer| consumer.unassign(&revoking.partitions));
-        self.group.observers.emit(&Event::Revoked {
-            group_id: &self.group.group_id,
-            partitions: &revoking.partitions,
-            drained_in: waited,
-            dropped,
-        });
-        self.publish();
-    }
-
-    /// Partitions that are somebody else's: nothing of them is stored, their calls are dropped.
-    fn lost(&mut self, partitions: &[TopicPartition]) {
-        self.assigning = None;
-        if let Some(revoking) = &mut self.revoking {
-            revoking.partitions.retain(|at| !partitions.contains(at));
-            if revoking.partitions.is_empty() {
-                self.revoking = None;
-            }
-        }
-        for at in partitions {
-            if let Some(partition) = self.dispatch.remove(at) {
-                partition.state.fence();
-                partition.wake();
-                self.retired.push(partition.state);
-            }
-        }
-        self.report(|consumer| consumer.unassign(partitions));
-        self.group.observers.emit(&Event::Lost {
-            group_id: &self.group.group_id,
-            partitions,
-        });
-        self.publish();
-    }
-
     /// Hands advanced offsets to the client.
-    fn store(&mut self) {
+    pub(super) fn store(&mut self) {
         let store: Vec<_> = self
             .dispatch
             .partitions
@@ -745,79 +443,8 @@ impl Engine {
         self.publish();
     }
 
-    /// Begins to stop: nothing new is started, what runs may finish.
-    fn stop(&mut self, now: Instant) {
-        if self.stopping.is_some() {
-            return;
-        }
-        self.monitor.set_state(GroupState::Stopping);
-        self.stopping = Some(Stopping {
-            since: now,
-            is_cancelled: false,
-        });
-        let partitions: Vec<_> = self
-            .dispatch
-            .partitions
-            .iter()
-            .map(|p| p.state.at.clone())
-            .collect();
-        for partition in &self.dispatch.partitions {
-            partition.state.drain();
-            partition.wake();
-        }
-        if !partitions.is_empty() {
-            self.report(|consumer| consumer.pause(&partitions));
-        }
-    }
-
-    /// Goes on with the stop; true once everything is stored and the client may be closed.
-    fn is_stopped(&mut self, now: Instant) -> bool {
-        let Some(stopping) = &mut self.stopping else {
-            return false;
-        };
-        let waited = now.duration_since(stopping.since);
-        let grace = self.config.shutdown_grace;
-        let is_over = self.dispatch.partitions.iter().all(|p| p.state.is_over());
-        if !is_over && waited < grace + CANCEL_WAIT {
-            // Lanes wait for what the others say of the drain.
-            self.dispatch.partitions.iter().for_each(Assigned::wake);
-            if !stopping.is_cancelled && waited >= grace {
-                stopping.is_cancelled = true;
-                for partition in &self.dispatch.partitions {
-                    partition.state.cancel.cancel();
-                }
-            }
-            return false;
-        }
-        let since = stopping.since;
-        for partition in &self.dispatch.partitions {
-            partition.state.fence();
-            partition.wake();
-        }
-        (self.flush)(FLUSH_WAIT);
-        self.store();
-        // A revoke that waits loses its stored offsets if the client closes first (classic protocol).
-        if let Some(revoking) = self.revoking.take() {
-            self.report(|consumer| consumer.unassign(&revoking.partitions));
-        }
-        let unfinished = self
-            .dispatch
-            .partitions
-            .iter()
-            .map(|p| p.state.in_flight())
-            .sum();
-        self.dispatch.partitions.clear();
-        self.publish();
-        self.group.observers.emit(&Event::Stopped {
-            group_id: &self.group.group_id,
-            took: now.duration_since(since),
-            unfinished,
-        });
-        true
-    }
-
     /// Shows the partitions to whoever asks.
-    fn publish(&self) {
+    pub(super) fn publish(&self) {
         let partitions = self
             .dispatch
             .partitions
@@ -826,14 +453,6 @@ impl Engine {
             .collect();
         self.monitor.set_partitions(partitions);
     }
-}
-
-/// Where a partition will be read from.
-struct Resolved {
-    at: TopicPartition,
-    position: Position,
-    /// The group does not know this offset: it is stored at once.
-    is_new: bool,
 }
 
 /// Runs an engine on this thread until it is told to stop, or must; then leaves the group.
@@ -852,7 +471,7 @@ pub(crate) fn run(mut engine: Engine) -> Result<(), RunError> {
                 break;
             }
         }
-        close(engine.consumer, CLOSE_WAIT);
+        close(engine.consumer);
     }));
     let result = match ended {
         Ok(()) => failed.take().map_or(Ok(()), Err),
@@ -869,18 +488,4 @@ pub(crate) fn run(mut engine: Engine) -> Result<(), RunError> {
     };
     monitor.end(result.clone());
     result
-}
-
-/// Closes a client on a thread of its own, which is abandoned if the brokers do not let it end in time.
-fn close(consumer: Box<dyn Consumer>, wait: Duration) {
-    let (send, closed) = channel::<()>();
-    let thread = std::thread::Builder::new().name("kafka-close".into());
-    let spawned = thread.spawn(move || {
-        consumer.close();
-        drop(send);
-    });
-    if spawned.is_ok() {
-        // Disconnected: it has closed.
-        let _: Result<(), RecvTimeoutError> = closed.recv_timeout(wait);
-    }
 }

@@ -1,0 +1,167 @@
+//! The two sides of a lane: what the poll thread hands it, and the task that drives it.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake};
+
+use futures_util::task::AtomicWaker;
+
+use super::lane::LaneDriver;
+use super::partition::PartitionState;
+use super::route::{ActiveHandler, GroupServices};
+use crate::extract::LaneContext;
+use crate::record::RecordBatch;
+
+/// What the poll thread and a lane share.
+pub struct LaneShared {
+    pub(crate) partition: Arc<PartitionState>,
+    pub(crate) handler: Arc<ActiveHandler>,
+    pub(crate) group: GroupServices,
+    pub(crate) context: Arc<LaneContext>,
+    /// The state of the previous assignment of this partition: its calls come first.
+    pub(crate) after: Option<Arc<PartitionState>>,
+    pub(super) inbox: Mutex<VecDeque<Arc<RecordBatch>>>,
+    pub(super) ready: Mutex<Vec<usize>>,
+    pub(super) running: AtomicUsize,
+    /// It has told its partition what it had started when the drain began.
+    has_drained: AtomicBool,
+    /// There are records that could start if the lane only got a turn.
+    pub(super) is_behind: AtomicBool,
+    pub(super) task: AtomicWaker,
+}
+
+impl LaneShared {
+    pub(crate) fn new(
+        partition: Arc<PartitionState>,
+        handler: Arc<ActiveHandler>,
+        group: GroupServices,
+        after: Option<Arc<PartitionState>>,
+    ) -> Self {
+        partition.lane_started();
+        let context = Arc::new(LaneContext {
+            services: Arc::clone(&group.services),
+            group_id: Arc::clone(&group.group_id),
+            handler: Arc::clone(&handler.name),
+            cancel: partition.cancel.clone(),
+        });
+        Self {
+            partition,
+            handler,
+            group,
+            context,
+            after,
+            inbox: Mutex::default(),
+            ready: Mutex::default(),
+            running: AtomicUsize::new(0),
+            has_drained: AtomicBool::new(false),
+            is_behind: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        }
+    }
+
+    /// Hands records over; one wake per batch.
+    pub(crate) fn push(&self, batch: Arc<RecordBatch>) {
+        lock(&self.inbox).push_back(batch);
+        self.is_behind.store(true, Atomic::Relaxed);
+        self.task.wake();
+    }
+
+    /// True while records wait for nothing but a turn of the lane: the processor is the limit, not the handler.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind.load(Atomic::Relaxed)
+    }
+
+    /// Returns how many calls (and dead letter writes) were running after the last turn.
+    pub(crate) fn running_calls(&self) -> usize {
+        self.running.load(Atomic::Relaxed)
+    }
+
+    /// Makes the lane look at its partition's mode.
+    pub(crate) fn wake(&self) {
+        self.task.wake();
+    }
+
+    /// Tells the partition what was started when the drain began, the first time.
+    pub(super) fn drains(&self, started: u64) {
+        if !self.has_drained.swap(true, Atomic::AcqRel) {
+            self.partition.lane_drains(started);
+        }
+    }
+}
+
+impl std::fmt::Debug for LaneShared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LaneShared")
+            .field("partition", &self.partition.at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Held for a push or a take, which do not panic.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The task that drives a lane until its partition is taken away.
+pub(crate) struct LaneTask {
+    driver: Box<dyn LaneDriver>,
+    shared: Arc<LaneShared>,
+}
+
+impl LaneTask {
+    pub(crate) fn new(shared: Arc<LaneShared>) -> Self {
+        Self {
+            driver: shared.handler.handler.lane_driver(),
+            shared,
+        }
+    }
+}
+
+impl Future for LaneTask {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        this.driver.turn(&this.shared, cx)
+    }
+}
+
+impl Drop for LaneTask {
+    /// However the task ends, its partition learns that no call of it runs any more: calls are dropped first.
+    fn drop(&mut self) {
+        self.driver = Box::new(Ended);
+        self.shared.drains(0);
+        self.shared.partition.lane_ended();
+    }
+}
+
+/// What is left of a driver when its task is dropped.
+struct Ended;
+
+impl LaneDriver for Ended {
+    fn turn(&mut self, _: &Arc<LaneShared>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+/// Wakes one slot of a lane.
+pub(super) struct SlotWaker {
+    pub(super) lane: Arc<LaneShared>,
+    pub(super) slot: usize,
+    pub(super) queued: AtomicBool,
+}
+
+impl Wake for SlotWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Atomic::AcqRel) {
+            lock(&self.lane.ready).push(self.slot);
+            self.lane.task.wake();
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Answers the group: partitions that are assigned, wanted back, taken back too late, or lost.
+//!
+//! The client only notes what the group says; the answers are given here, between two polls. A revoke is answered when
+//! the calls of its partitions are over, while everything else goes on.
+
+use std::time::Instant;
+
+use super::assignment::{StartAt, lanes_for, start_at};
+use super::dispatch::Assigned;
+use super::monitor::GroupState;
+use super::poll::{CANCEL_WAIT, COMMITTED_TIMEOUT, Engine};
+use crate::client::Position;
+use crate::error::ClientError;
+use crate::handler::Start;
+use crate::observe::Event;
+use crate::record::{Offset, TopicPartition};
+
+/// A revoke that waits for its answer.
+pub(super) struct Revoking {
+    pub(super) partitions: Vec<TopicPartition>,
+    pub(super) since: Instant,
+    pub(super) is_cancelled: bool,
+}
+
+/// Where a partition will be read from.
+struct Resolved {
+    at: TopicPartition,
+    position: Position,
+    /// The group does not know this offset: it is stored at once.
+    is_new: bool,
+}
+
+impl Engine {
+    pub(super) fn assigned(&mut self, partitions: Vec<TopicPartition>) {
+        let known = self.supersede_revoke();
+        let assigning = self.assigning.get_or_insert_default();
+        for partition in partitions {
+            let offset = known
+                .iter()
+                .find(|(at, _)| *at == partition)
+                .map(|(_, offset)| *offset);
+            assigning.push((partition, offset));
+        }
+    }
+
+    /// An assignment while a revoke waits: the group went on without our answer, which would come too late now.
+    ///
+    /// What is both taken and given back keeps the offset that we know; the rest is another member's already, so
+    /// nothing of it is stored. See "Partitions added" in docs/ARCHITECTURE.md.
+    fn supersede_revoke(&mut self) -> Vec<(TopicPartition, Offset)> {
+        let Some(revoking) = self.revoking.take() else {
+            return Vec::new();
+        };
+        let mut known = Vec::new();
+        for at in &revoking.partitions {
+            if let Some(old) = self.dispatch.remove(at) {
+                old.state.fence();
+                old.wake();
+                known.extend(old.state.committable().map(|offset| (at.clone(), offset)));
+                self.retired.push(old.state);
+            }
+        }
+        if !self.consumer.is_eager() {
+            self.report(|consumer| consumer.unassign(&revoking.partitions));
+        }
+        self.group.observers.emit(&Event::Lost {
+            group_id: &self.group.group_id,
+            partitions: &revoking.partitions,
+        });
+        known
+    }
+
+    /// Answers an assignment: decides where to read from, and starts the lanes.
+    pub(super) fn answer_assign(&mut self) {
+        let Some(assigning) = self.assigning.take() else {
+            return;
+        };
+        if self.stopping.is_some() {
+            return;
+        }
+        let positions = match self.positions(&assigning) {
+            Ok(positions) => positions,
+            Err(error) => {
+                // The group's coordinator is away: keep the question, ask again in the next round.
+                self.client_error(error);
+                self.assigning = Some(assigning);
+                return;
+            }
+        };
+        let answer: Vec<_> = positions
+            .iter()
+            .map(|p| (p.at.clone(), p.position))
+            .collect();
+        if let Err(error) = self.consumer.assign(&answer) {
+            self.client_error(error);
+            return;
+        }
+        self.monitor.clear_error();
+        let lanes = lanes_for(
+            self.dispatch.partitions.len() + positions.len(),
+            self.config.cores,
+        );
+        let (mut started, mut commit, mut pause) = (Vec::new(), Vec::new(), Vec::new());
+        for Resolved {
+            at,
+            position,
+            is_new,
+        } in positions
+        {
+            if let Some(old) = self.dispatch.remove(&at) {
+                old.state.fence();
+                old.wake();
+                self.retired.push(old.state);
+            }
+            let Some(mut partition) = self.start_partition(&at, lanes) else {
+                // Matched by the broker's view of a pattern, or its handler was just removed.
+                pause.push(at);
+                continue;
+            };
+            let offset = match position {
+                Position::At(offset) => Some(offset),
+                Position::Beginning => None,
+            };
+            if let Some(offset) = offset {
+                if is_new {
+                    commit.push((at.clone(), offset));
+                }
+                partition.state.set_stored(offset);
+            }
+            if self.paused_topics.contains(&*at.topic) {
+                partition.is_paused = true;
+                pause.push(at.clone());
+            }
+            self.dispatch.partitions.push(partition);
+            started.push((at, offset));
+        }
+        if !pause.is_empty() {
+            self.report(|consumer| consumer.pause(&pause));
+        }
+        if !commit.is_empty() {
+            self.report(|consumer| consumer.store(&commit));
+        }
+        self.group.observers.emit(&Event::Assigned {
+            group_id: &self.group.group_id,
+            partitions: &started,
+        });
+        self.publish();
+        self.monitor.set_state(GroupState::Running);
+    }
+
+    fn positions(
+        &mut self,
+        assigning: &[(TopicPartition, Option<Offset>)],
+    ) -> Result<Vec<Resolved>, ClientError> {
+        let unknown: Vec<_> = assigning
+            .iter()
+            .filter(|(_, known)| known.is_none())
+            .map(|(at, _)| at.clone())
+            .collect();
+        let committed = if unknown.is_empty() {
+            Vec::new()
+        } else {
+            self.consumer.committed(&unknown, COMMITTED_TIMEOUT)?
+        };
+        let mut committed = committed.into_iter();
+        let mut positions = Vec::with_capacity(assigning.len());
+        for (at, known) in assigning {
+            let committed = match known {
+                Some(offset) => Some(*offset),
+                None => committed.next().flatten(),
+            };
+            let start = self
+                .routes
+                .of_topic(&at.topic)
+                .map_or_else(Default::default, |h| h.start);
+            let needs_range = committed.is_some() || start == Start::Latest;
+            let range = if needs_range {
+                Some(self.consumer.watermarks(at, COMMITTED_TIMEOUT)?)
+            } else {
+                None
+            };
+            let (position, is_new) = match start_at(
+                committed,
+                start,
+                range,
+                self.config.on_out_of_range,
+            ) {
+                StartAt::Committed(offset) => (Position::At(offset), known.is_some()),
+                StartAt::Beginning => (Position::Beginning, false),
+                StartAt::End(offset) => (Position::At(offset), true),
+                StartAt::AfterRange {
+                    committed,
+                    oldest,
+                    end,
+                    go_on_at,
+                } => {
+                    let text = format!(
+                        "{at}: committed offset {committed} is outside of what the broker has, {oldest} to {end}"
+                    );
+                    let Some(offset) = go_on_at else {
+                        return Err(ClientError::OffsetOutOfRange(text));
+                    };
+                    self.client_warning(&ClientError::OffsetOutOfRange(format!(
+                        "{text}; going on at {offset} by on_out_of_range"
+                    )));
+                    (Position::At(offset), true)
+                }
+            };
+            positions.push(Resolved {
+                at: at.clone(),
+                position,
+                is_new,
+            });
+        }
+        Ok(positions)
+    }
+
+    pub(super) fn revoked(&mut self, partitions: Vec<TopicPartition>, now: Instant) {
+        if let Some(assigning) = &mut self.assigning {
+            assigning.retain(|(at, _)| !partitions.contains(at));
+        }
+        for at in &partitions {
+            if let Some(partition) = self.dispatch.find(at) {
+                partition.state.drain();
+                partition.wake();
+            }
+        }
+        match &mut self.revoking {
+            Some(revoking) => revoking.partitions.extend(partitions),
+            None => {
+                self.revoking = Some(Revoking {
+                    partitions,
+                    since: now,
+                    is_cancelled: false,
+                });
+            }
+        }
+    }
+
+    /// Answers a revoke once its calls are over or out of time.
+    pub(super) fn answer_revoke(&mut self, now: Instant) {
+        let Some(mut revoking) = self.revoking.take() else {
+            return;
+        };
+        let waited = now.duration_since(revoking.since);
+        let of_revoke = |p: &&Assigned| revoking.partitions.contains(&p.state.at);
+        let is_over = self
+            .dispatch
+            .partitions
+            .iter()
+            .filter(of_revoke)
+            .all(|p| p.state.is_over());
+        if !is_over && waited < self.config.drain_timeout {
+            // Lanes wait for what the others say of the drain.
+            self.dispatch
+                .partitions
+                .iter()
+                .filter(of_revoke)
+                .for_each(Assigned::wake);
+            // Near the end, calls are told to hurry.
+            if !revoking.is_cancelled && waited + CANCEL_WAIT >= self.config.drain_timeout {
+                self.dispatch
+                    .partitions
+                    .iter()
+                    .filter(of_revoke)
+                    .for_each(|p| p.state.cancel.cancel());
+                revoking.is_cancelled = true;
+            }
+            self.revoking = Some(revoking);
+            return;
+        }
+        let mut dropped = 0;
+        let mut store = Vec::new();
+        for at in &revoking.partitions {
+            if let Some(partition) = self.dispatch.remove(at) {
+                dropped += if partition.state.is_over() {
+                    0
+                } else {
+                    partition.running_calls()
+                };
+                partition.state.fence();
+                partition.wake();
+                store.extend(
+                    partition
+                        .state
+                        .to_store()
+                        .map(|offset| (at.clone(), offset)),
+                );
+                self.retired.push(partition.state);
+            }
+        }
+        self.report(|consumer| consumer.store(&store));
+        self.report(|consumer| consumer.unassign(&revoking.partitions));
+        self.group.observers.emit(&Event::Revoked {
+            group_id: &self.group.group_id,
+            partitions: &revoking.partitions,
+            drained_in: waited,
+            dropped,
+        });
+        self.publish();
+    }
+
+    /// Partitions that are somebody else's: nothing of them is stored, their calls are dropped.
+    pub(super) fn lost(&mut self, partitions: &[TopicPartition]) {
+        self.assigning = None;
+        if let Some(revoking) = &mut self.revoking {
+            revoking.partitions.retain(|at| !partitions.contains(at));
+            if revoking.partitions.is_empty() {
+                self.revoking = None;
+            }
+        }
+        for at in partitions {
+            if let Some(partition) = self.dispatch.remove(at) {
+                partition.state.fence();
+                partition.wake();
+                self.retired.push(partition.state);
+            }
+        }
+        self.report(|consumer| consumer.unassign(partitions));
+        self.group.observers.emit(&Event::Lost {
+            group_id: &self.group.group_id,
+            partitions,
+        });
+        self.publish();
+    }
+}

@@ -1,0 +1,108 @@
+//! Ends a group: nothing new is started, what runs may finish, offsets are stored, the member leaves.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use super::dispatch::Assigned;
+use super::monitor::GroupState;
+use super::poll::{CANCEL_WAIT, Engine};
+use crate::client::Consumer;
+use crate::observe::Event;
+
+/// Producers get this long to send what handlers left with them.
+const FLUSH_WAIT: Duration = Duration::from_millis(500);
+/// A member gets this long to leave the group; then its thread is abandoned.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+
+/// A stop that is going on.
+pub(super) struct Stopping {
+    pub(super) since: Instant,
+    pub(super) is_cancelled: bool,
+}
+
+impl Engine {
+    /// Begins to stop: nothing new is started, what runs may finish.
+    pub(super) fn stop(&mut self, now: Instant) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.monitor.set_state(GroupState::Stopping);
+        self.stopping = Some(Stopping {
+            since: now,
+            is_cancelled: false,
+        });
+        let partitions: Vec<_> = self
+            .dispatch
+            .partitions
+            .iter()
+            .map(|p| p.state.at.clone())
+            .collect();
+        for partition in &self.dispatch.partitions {
+            partition.state.drain();
+            partition.wake();
+        }
+        if !partitions.is_empty() {
+            self.report(|consumer| consumer.pause(&partitions));
+        }
+    }
+
+    /// Goes on with the stop; true once everything is stored and the client may be closed.
+    pub(super) fn is_stopped(&mut self, now: Instant) -> bool {
+        let Some(stopping) = &mut self.stopping else {
+            return false;
+        };
+        let waited = now.duration_since(stopping.since);
+        let grace = self.config.shutdown_grace;
+        let is_over = self.dispatch.partitions.iter().all(|p| p.state.is_over());
+        if !is_over && waited < grace + CANCEL_WAIT {
+            // Lanes wait for what the others say of the drain.
+            self.dispatch.partitions.iter().for_each(Assigned::wake);
+            if !stopping.is_cancelled && waited >= grace {
+                stopping.is_cancelled = true;
+                for partition in &self.dispatch.partitions {
+                    partition.state.cancel.cancel();
+                }
+            }
+            return false;
+        }
+        let since = stopping.since;
+        for partition in &self.dispatch.partitions {
+            partition.state.fence();
+            partition.wake();
+        }
+        (self.flush)(FLUSH_WAIT);
+        self.store();
+        // A revoke that waits loses its stored offsets if the client closes first (classic protocol).
+        if let Some(revoking) = self.revoking.take() {
+            self.report(|consumer| consumer.unassign(&revoking.partitions));
+        }
+        let unfinished = self
+            .dispatch
+            .partitions
+            .iter()
+            .map(|p| p.state.in_flight())
+            .sum();
+        self.dispatch.partitions.clear();
+        self.publish();
+        self.group.observers.emit(&Event::Stopped {
+            group_id: &self.group.group_id,
+            took: now.duration_since(since),
+            unfinished,
+        });
+        true
+    }
+}
+
+/// Closes a client on a thread of its own, which is abandoned if the brokers do not let it end in time.
+pub(super) fn close(consumer: Box<dyn Consumer>) {
+    let (send, closed) = channel::<()>();
+    let thread = std::thread::Builder::new().name("kafka-close".into());
+    let spawned = thread.spawn(move || {
+        consumer.close();
+        drop(send);
+    });
+    if spawned.is_ok() {
+        // Disconnected: it has closed.
+        let _: Result<(), RecvTimeoutError> = closed.recv_timeout(CLOSE_WAIT);
+    }
+}
