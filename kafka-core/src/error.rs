@@ -80,6 +80,9 @@ pub enum ConnectError {
         /// What the last attempt said.
         source: ClientError,
     },
+    /// It was disconnected while it was connecting.
+    #[error("disconnected while connecting")]
+    Disconnected,
     /// A broker answered, and another attempt cannot help.
     #[error("cannot connect to {}: {source}", brokers.join(", "))]
     Refused {

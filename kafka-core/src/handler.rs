@@ -164,6 +164,28 @@ impl Handler {
         }
     }
 
+    /// Makes a handler of all topics whose names match a pattern: an extended regular expression that begins with `^`.
+    /// A topic that a handler names in the same group goes to that one.
+    ///
+    /// ```
+    /// # use kafka_core::{Handler, Raw, RecordMetadata};
+    /// let audit = Handler::matching(r"^auth\.public\..*$", |_: Raw, record: RecordMetadata| async move {
+    ///     println!("{}", record.topic());
+    /// });
+    /// ```
+    #[track_caller]
+    pub fn matching<Args, F>(pattern: impl Into<String>, function: F) -> Self
+    where
+        F: HandlerFn<Args>,
+        Args: 'static,
+    {
+        let pattern = pattern.into();
+        let mut handler = Self::new(pattern.clone(), function);
+        handler.options.topics.clear();
+        handler.options.pattern = Some(pattern);
+        handler
+    }
+
     pub(crate) fn from_parts(
         options: HandlerOptions,
         place: Place,

@@ -388,6 +388,19 @@ impl Planning {
             ));
             return None;
         }
+        // Subscribed by librdkafka, with the C library's extended regular expressions; matched here with another engine.
+        let is_foreign = pattern.contains("(?")
+            || ["*?", "+?", "??"].iter().any(|lazy| pattern.contains(lazy))
+            || pattern
+                .split('\\')
+                .skip(1)
+                .any(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()));
+        if is_foreign {
+            self.problems.push(problem(
+                "is no POSIX extended regular expression: write [0-9] for \\d, [A-Za-z0-9_] for \\w, and ( ) for (?: )",
+            ));
+            return None;
+        }
         match Regex::new(pattern) {
             Ok(regex) => Some(regex),
             Err(error) => {
@@ -552,16 +565,14 @@ mod tests {
 
     #[test]
     fn patterns_must_be_patterns() {
-        let mut unanchored = handler("x");
-        unanchored.options.topics.clear();
-        unanchored.options.pattern = Some("auth.*".into());
-        let mut broken = unanchored.clone();
-        broken.options.pattern = Some("^(".into());
+        let matching = |pattern| Handler::matching(pattern, |_: serde_json::Value| async {});
 
-        let problems = problems(&[unanchored, broken]);
+        let problems = problems(&[matching("auth.*"), matching("^("), matching(r"^t\d+")]);
 
         assert!(
-            problems[0].contains("begin with ^") && problems[1].contains("no regular expression")
+            problems[0].contains("begin with ^")
+                && problems[1].contains("no regular expression")
+                && problems[2].contains("POSIX")
         );
     }
 }

@@ -41,6 +41,9 @@ struct State {
     events: VecDeque<Polled>,
     subscription: Vec<String>,
     unassigned: Vec<TopicPartition>,
+    /// What each assignment was answered with.
+    answers: Vec<Vec<TopicPartition>>,
+    seeks_are_refused: bool,
     /// What writes to a topic fail with.
     refused: BTreeMap<String, ProduceError>,
     is_closed: bool,
@@ -105,6 +108,14 @@ impl MemoryBroker {
 
     pub(crate) fn unassigned(&self) -> Vec<TopicPartition> {
         self.state().unassigned.clone()
+    }
+
+    pub(crate) fn answers(&self) -> Vec<Vec<TopicPartition>> {
+        self.state().answers.clone()
+    }
+
+    pub(crate) fn refuse_seeks(&self, refuse: bool) {
+        self.state().seeks_are_refused = refuse;
     }
 
     pub(crate) fn subscription(&self) -> Vec<String> {
@@ -204,6 +215,8 @@ impl Consumer for Member {
 
     fn assign(&mut self, partitions: &[(TopicPartition, Position)]) -> Result<(), ClientError> {
         let mut state = self.0.state();
+        let answer = partitions.iter().map(|(at, _)| at.clone()).collect();
+        state.answers.push(answer);
         for (at, position) in partitions {
             let offset = match position {
                 Position::Beginning => Offset(0),
@@ -228,7 +241,11 @@ impl Consumer for Member {
     }
 
     fn seek(&mut self, to: &TopicPartition, offset: Offset) -> Result<(), ClientError> {
-        self.0.state().positions.insert(to.clone(), offset);
+        let mut state = self.0.state();
+        if state.seeks_are_refused {
+            return Err(ClientError::Other("seek refused".into()));
+        }
+        state.positions.insert(to.clone(), offset);
         Ok(())
     }
 

@@ -109,6 +109,12 @@ pub(super) const CHANGED: &[Changed] = &[
         "of each consumer: memory is bounded (librdkafka: 65536)",
     ),
     changed(
+        "topic.metadata.propagation.max.ms",
+        "10000",
+        Side::Producer,
+        "a record for a topic that does not exist is an error after this time (librdkafka: 30000)",
+    ),
+    changed(
         "partitioner",
         "murmur2_random",
         Side::Producer,

@@ -10,7 +10,7 @@ use super::lane_task::{LaneShared, LaneTask};
 use super::partition::{Epoch, PartitionState};
 use super::route::{ActiveHandler, GroupServices};
 use super::spawn::Spawner;
-use crate::client::RecordSink;
+use crate::client::{Position, RecordSink};
 use crate::handler::Ordering;
 use crate::record::{BatchBuilder, Offset, RawRecord, TopicPartition};
 
@@ -28,17 +28,19 @@ pub(crate) struct Assigned {
     pub(crate) is_full: bool,
     /// Paused by the user.
     pub(crate) is_paused: bool,
+    /// The client has to go back there before its records count.
+    pub(crate) must_seek: Option<Position>,
 }
 
 impl Assigned {
-    /// Starts `lanes` lanes for a partition; `after` is its previous assignment, if calls of that may still run.
+    /// Starts `lanes` lanes for a partition; `after` are earlier assignments of it whose calls may still run.
     pub(crate) fn start(
         at: TopicPartition,
         epoch: Epoch,
         lanes: usize,
         handler: &Arc<ActiveHandler>,
         group: &GroupServices,
-        after: Option<&Arc<PartitionState>>,
+        after: &[Arc<PartitionState>],
         spawner: &Spawner,
     ) -> Self {
         let state = Arc::new(PartitionState::new(at, epoch));
@@ -53,7 +55,7 @@ impl Assigned {
                     Arc::clone(&state),
                     Arc::clone(handler),
                     group.clone(),
-                    after.cloned(),
+                    after.to_vec(),
                 ))
             })
             .collect();
@@ -69,6 +71,7 @@ impl Assigned {
             received: Vec::new(),
             is_full: false,
             is_paused: false,
+            must_seek: None,
         }
     }
 
@@ -185,6 +188,9 @@ impl RecordSink for Dispatch {
             return;
         };
         let partition = &mut self.partitions[index];
+        if partition.must_seek.is_some() {
+            return;
+        }
         if partition.builders.iter().any(BatchBuilder::is_full) {
             partition.flush();
         }

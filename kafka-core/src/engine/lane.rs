@@ -148,15 +148,19 @@ where
         }
     }
 
-    /// Waits for the calls of the partition's previous assignment.
+    /// Waits for the calls of the partition's earlier assignments.
     fn open(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_open {
             return Poll::Ready(());
         }
-        if let Some(after) = &lane.after {
+        if !lane.after.is_empty() {
             let after = self.after.get_or_insert_with(|| {
-                let after = Arc::clone(after);
-                Box::pin(async move { after.over().await })
+                let after = lane.after.clone();
+                Box::pin(async move {
+                    for earlier in after {
+                        earlier.over().await;
+                    }
+                })
             });
             std::task::ready!(after.as_mut().poll(cx));
             self.after = None;

@@ -1,6 +1,7 @@
 //! The two sides of a lane: what the poll thread hands it, and the task that drives it.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +10,9 @@ use std::task::{Context, Poll, Wake};
 use futures_util::task::AtomicWaker;
 
 use super::lane::LaneDriver;
-use super::partition::PartitionState;
+use super::partition::{Mode, PartitionState};
 use super::route::{ActiveHandler, GroupServices};
+use crate::error::RunError;
 use crate::extract::LaneContext;
 use crate::record::RecordBatch;
 
@@ -20,8 +22,8 @@ pub struct LaneShared {
     pub(crate) handler: Arc<ActiveHandler>,
     pub(crate) group: GroupServices,
     pub(crate) context: Arc<LaneContext>,
-    /// The state of the previous assignment of this partition: its calls come first.
-    pub(crate) after: Option<Arc<PartitionState>>,
+    /// Earlier assignments of this partition: their calls come first.
+    pub(crate) after: Vec<Arc<PartitionState>>,
     pub(super) inbox: Mutex<VecDeque<Arc<RecordBatch>>>,
     pub(super) ready: Mutex<Vec<usize>>,
     pub(super) running: AtomicUsize,
@@ -37,7 +39,7 @@ impl LaneShared {
         partition: Arc<PartitionState>,
         handler: Arc<ActiveHandler>,
         group: GroupServices,
-        after: Option<Arc<PartitionState>>,
+        after: Vec<Arc<PartitionState>>,
     ) -> Self {
         partition.lane_started();
         let context = Arc::new(LaneContext {
@@ -108,6 +110,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub(crate) struct LaneTask {
     driver: Box<dyn LaneDriver>,
     shared: Arc<LaneShared>,
+    has_ended: bool,
 }
 
 impl LaneTask {
@@ -115,6 +118,7 @@ impl LaneTask {
         Self {
             driver: shared.handler.handler.lane_driver(),
             shared,
+            has_ended: false,
         }
     }
 }
@@ -124,14 +128,26 @@ impl Future for LaneTask {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        this.driver.turn(&this.shared, cx)
+        let turn = this.driver.turn(&this.shared, cx);
+        this.has_ended = turn.is_ready();
+        turn
     }
 }
 
 impl Drop for LaneTask {
     /// However the task ends, its partition learns that no call of it runs any more: calls are dropped first.
     fn drop(&mut self) {
-        self.driver = Box::new(Ended);
+        let calls = std::mem::replace(&mut self.driver, Box::new(Ended));
+        // A call's destructor may panic; the partition must be free for its next assignment all the same.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(calls)));
+        let is_early = !self.has_ended && self.shared.partition.mode() == Mode::Running;
+        if is_early || dropped.is_err() {
+            // Its keys would wait for ever, and nobody would know.
+            self.shared.group.failed.set(RunError::Panicked {
+                group_id: self.shared.group.group_id.to_string(),
+                text: format!("the calls of {} ended early", self.shared.partition.at),
+            });
+        }
         self.shared.drains(0);
         self.shared.partition.lane_ended();
     }

@@ -51,6 +51,8 @@ impl GroupStatus {
 pub struct PartitionStatus {
     /// The partition.
     pub partition: TopicPartition,
+    /// Counts the assignments of this member; higher is later.
+    pub epoch: u64,
     /// Received and not acked.
     pub in_flight: usize,
     /// Bytes held for the records in flight.
@@ -167,6 +169,7 @@ impl Monitor {
 fn status_of((state, is_paused): &(Arc<PartitionState>, bool)) -> PartitionStatus {
     PartitionStatus {
         partition: state.at.clone(),
+        epoch: state.epoch.0,
         in_flight: state.in_flight(),
         held_bytes: state.held.get(),
         committed: state.stored(),

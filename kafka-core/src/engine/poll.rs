@@ -18,7 +18,7 @@ use super::rebalance::Revoking;
 use super::route::{GroupServices, Routes};
 use super::spawn::Spawner;
 use super::stop::{Stopping, close};
-use crate::client::{Consumer, Polled};
+use crate::client::{Consumer, Polled, Position};
 use crate::config::OutOfRange;
 use crate::error::{ClientError, RunError};
 use crate::observe::Event;
@@ -176,7 +176,12 @@ impl Engine {
         }
         self.answer_assign();
         self.answer_revoke(now);
-        self.balance();
+        for index in 0..self.dispatch.partitions.len() {
+            self.seek(index);
+        }
+        if self.stopping.is_none() {
+            self.balance();
+        }
         if self
             .stored_at
             .is_none_or(|at| now.duration_since(at) >= STORE_INTERVAL)
@@ -205,6 +210,8 @@ impl Engine {
 
     fn obey(&mut self, command: Command, now: Instant) {
         match command {
+            // Lanes that are started now would never be told to stop.
+            Command::Routes(_) if self.stopping.is_some() => {}
             Command::Routes(routes) => self.set_routes(routes),
             Command::Pause(topic) => self.pause(topic),
             Command::Resume(topic) => self.resume(&topic),
@@ -217,7 +224,9 @@ impl Engine {
         let subscription = self.routes.subscription();
         self.monitor.set_topics(subscription.clone());
         if let Err(error) = self.consumer.subscribe(&subscription) {
-            self.client_error(error);
+            // A pattern that the client does not take, for one. It would wait for ever, and say nothing.
+            let text = format!("cannot subscribe to {}: {error}", subscription.join(", "));
+            self.client_error(ClientError::Settings(text));
         }
         for index in 0..self.dispatch.partitions.len() {
             let partition = &self.dispatch.partitions[index];
@@ -227,7 +236,12 @@ impl Engine {
                 partition.wake();
                 continue;
             };
-            if !Arc::ptr_eq(handler, &partition.handler) {
+            let at = &partition.state.at;
+            let is_leaving = self
+                .revoking
+                .as_ref()
+                .is_some_and(|r| r.partitions.contains(at));
+            if !Arc::ptr_eq(handler, &partition.handler) && !is_leaving {
                 self.replace_handler(index);
             }
         }
@@ -236,33 +250,44 @@ impl Engine {
 
     /// Gives a partition that stays assigned to another handler: a new epoch, from the first unfinished record on.
     fn replace_handler(&mut self, index: usize) {
-        let at = self.dispatch.partitions[index].state.at.clone();
-        let lanes = self.dispatch.partitions[index].lanes.len();
-        let old = &self.dispatch.partitions[index];
-        let resume_at = old.state.committable().or_else(|| old.state.stored());
         self.store();
         let old = &self.dispatch.partitions[index];
+        let (at, lanes) = (old.state.at.clone(), old.lanes.len());
         old.state.fence();
         old.wake();
+        let resume_at = old.state.committable().or_else(|| old.state.stored());
         self.retired.push(Arc::clone(&old.state));
         if let Some(mut new) = self.start_partition(&at, lanes) {
             let old = &self.dispatch.partitions[index];
             // The client still has it paused; `balance` and `resume` know why only from here.
             (new.is_full, new.is_paused) = (old.is_full, old.is_paused);
+            new.must_seek = Some(resume_at.map_or(Position::Beginning, Position::At));
             if let Some(offset) = resume_at {
                 new.state.set_stored(offset);
             }
             self.dispatch.partitions[index] = new;
+            self.seek(index);
         }
-        let sought = match resume_at {
-            Some(offset) => self.consumer.seek(&at, offset),
-            None => self
+    }
+
+    /// Moves a partition back to where its new handler begins. Until that has worked, its records are not looked at:
+    /// they are behind those that the old handler left unfinished.
+    fn seek(&mut self, index: usize) {
+        let partition = &self.dispatch.partitions[index];
+        let Some(target) = partition.must_seek else {
+            return;
+        };
+        let at = partition.state.at.clone();
+        let sought = match target {
+            Position::At(offset) => self.consumer.seek(&at, offset),
+            Position::Beginning => self
                 .consumer
                 .watermarks(&at, COMMITTED_TIMEOUT)
                 .and_then(|(oldest, _)| self.consumer.seek(&at, oldest)),
         };
-        if let Err(error) = sought {
-            self.client_error(error);
+        match sought {
+            Ok(()) => self.dispatch.partitions[index].must_seek = None,
+            Err(error) => self.client_error(error),
         }
     }
 
@@ -273,18 +298,16 @@ impl Engine {
     ) -> Option<Assigned> {
         let handler = Arc::clone(self.routes.of_topic(&at.topic)?);
         self.epoch += 1;
-        let unfinished = self
-            .retired
-            .iter()
-            .filter(|old| old.at == *at && !old.is_over());
-        let after = unfinished.max_by_key(|old| old.epoch);
+        let retired = self.retired.iter();
+        let after = retired.filter(|old| old.at == *at && !old.is_over());
+        let after: Vec<_> = after.cloned().collect();
         Some(Assigned::start(
             at.clone(),
             Epoch(self.epoch),
             lanes,
             &handler,
             &self.group,
-            after,
+            &after,
             &self.spawner,
         ))
     }
@@ -460,7 +483,7 @@ pub(crate) fn run(mut engine: Engine) -> Result<(), RunError> {
     let failed = Arc::clone(&engine.group.failed);
     let group_id = engine.group.group_id.to_string();
     let monitor = Arc::clone(&engine.monitor);
-    let ended = catch_unwind(AssertUnwindSafe(move || {
+    let ended = catch_unwind(AssertUnwindSafe(|| {
         loop {
             engine.poll(Instant::now());
             let until = Instant::now() + LONGEST_WAIT;
@@ -471,8 +494,8 @@ pub(crate) fn run(mut engine: Engine) -> Result<(), RunError> {
                 break;
             }
         }
-        close(engine.consumer);
     }));
+    close(engine);
     let result = match ended {
         Ok(()) => failed.take().map_or(Ok(()), Err),
         Err(panic) => {

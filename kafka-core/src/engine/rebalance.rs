@@ -33,8 +33,14 @@ struct Resolved {
 impl Engine {
     pub(super) fn assigned(&mut self, partitions: Vec<TopicPartition>) {
         let known = self.supersede_revoke();
+        let is_eager = self.consumer.is_eager();
         let assigning = self.assigning.get_or_insert_default();
+        if is_eager {
+            // The whole assignment each time: what was not answered yet is superseded.
+            assigning.clear();
+        }
         for partition in partitions {
+            assigning.retain(|(at, _)| *at != partition);
             let offset = known
                 .iter()
                 .find(|(at, _)| *at == partition)
@@ -76,7 +82,8 @@ impl Engine {
             return;
         };
         if self.stopping.is_some() {
-            return;
+            // Without an answer the group waits for us, and the client cannot leave it.
+            return self.report(|consumer| consumer.assign(&[]));
         }
         let positions = match self.positions(&assigning) {
             Ok(positions) => positions,
@@ -92,8 +99,7 @@ impl Engine {
             .map(|p| (p.at.clone(), p.position))
             .collect();
         if let Err(error) = self.consumer.assign(&answer) {
-            self.client_error(error);
-            return;
+            return self.cannot_go_on("take over its partitions", &error);
         }
         self.monitor.clear_error();
         let lanes = lanes_for(
@@ -163,6 +169,7 @@ impl Engine {
             self.consumer.committed(&unknown, COMMITTED_TIMEOUT)?
         };
         let mut committed = committed.into_iter();
+        let until = Instant::now() + COMMITTED_TIMEOUT;
         let mut positions = Vec::with_capacity(assigning.len());
         for (at, known) in assigning {
             let committed = match known {
@@ -173,11 +180,14 @@ impl Engine {
                 .routes
                 .of_topic(&at.topic)
                 .map_or_else(Default::default, |h| h.start);
-            let needs_range = committed.is_some() || start == Start::Latest;
-            let range = if needs_range {
-                Some(self.consumer.watermarks(at, COMMITTED_TIMEOUT)?)
-            } else {
-                None
+            let left = until.saturating_duration_since(Instant::now());
+            let range = match (committed, start) {
+                // One partition that cannot be asked must not hold up the others: an offset that is out of range is
+                // then told by the first fetch.
+                (Some(_), _) if left.is_zero() => None,
+                (Some(_), _) => self.consumer.watermarks(at, left).ok(),
+                (None, Start::Latest) => Some(self.consumer.watermarks(at, COMMITTED_TIMEOUT)?),
+                (None, Start::Earliest) => None,
             };
             let (position, is_new) = match start_at(
                 committed,
@@ -290,7 +300,9 @@ impl Engine {
             }
         }
         self.report(|consumer| consumer.store(&store));
-        self.report(|consumer| consumer.unassign(&revoking.partitions));
+        if let Err(error) = self.consumer.unassign(&revoking.partitions) {
+            self.cannot_go_on("give its partitions back", &error);
+        }
         self.group.observers.emit(&Event::Revoked {
             group_id: &self.group.group_id,
             partitions: &revoking.partitions,
@@ -298,6 +310,11 @@ impl Engine {
             dropped,
         });
         self.publish();
+    }
+
+    /// An answer that the client refuses: the group waits for it for ever, and nothing else would say so.
+    fn cannot_go_on(&mut self, what: &str, error: &ClientError) {
+        self.client_error(ClientError::Fatal(format!("it cannot {what}: {error}")));
     }
 
     /// Partitions that are somebody else's: nothing of them is stored, their calls are dropped.

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::dispatch::Assigned;
 use super::monitor::GroupState;
 use super::poll::{CANCEL_WAIT, Engine};
-use crate::client::Consumer;
 use crate::observe::Event;
 
 /// Producers get this long to send what handlers left with them.
@@ -72,6 +71,9 @@ impl Engine {
         }
         (self.flush)(FLUSH_WAIT);
         self.store();
+        if self.assigning.take().is_some() {
+            self.report(|consumer| consumer.assign(&[]));
+        }
         // A revoke that waits loses its stored offsets if the client closes first (classic protocol).
         if let Some(revoking) = self.revoking.take() {
             self.report(|consumer| consumer.unassign(&revoking.partitions));
@@ -93,12 +95,23 @@ impl Engine {
     }
 }
 
-/// Closes a client on a thread of its own, which is abandoned if the brokers do not let it end in time.
-pub(super) fn close(consumer: Box<dyn Consumer>) {
+/// Closes an engine's client, and drops the rest of it, on a thread of its own, which is abandoned if the brokers do not
+/// let it end in time.
+pub(super) fn close(engine: Engine) {
+    // However it ended: no call of it goes on, and nothing of it is committed from here on.
+    for partition in &engine.dispatch.partitions {
+        partition.state.fence();
+        partition.wake();
+    }
     let (send, closed) = channel::<()>();
     let thread = std::thread::Builder::new().name("kafka-close".into());
     let spawned = thread.spawn(move || {
+        let Engine {
+            consumer, flush, ..
+        } = engine;
         consumer.close();
+        // The last handle of a producer may be in it.
+        drop(flush);
         drop(send);
     });
     if spawned.is_ok() {

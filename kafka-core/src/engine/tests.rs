@@ -102,6 +102,7 @@ impl Bench {
                     cluster,
                     observers: observers.clone(),
                     error_text: false,
+                    created: tokio::sync::Mutex::default(),
                 }),
                 observers,
                 failed: Arc::clone(&failed),
@@ -769,6 +770,81 @@ async fn an_unreachable_broker_is_forgotten_when_one_answers_again() {
     bench.pass(Duration::from_secs(1)).await;
 
     assert!(bench.monitor.status().last_error.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_skipped_if_the_client_cannot_go_back_for_a_new_handler() {
+    let (old, new, gate) = (
+        Seen::default(),
+        Seen::default(),
+        Arc::new(Semaphore::new(1)),
+    );
+    let mut bench = Bench::start(gated(&old, &gate)).await;
+    for value in ["1", "2", "3"] {
+        bench.append("a", value);
+    }
+    bench.pass(Duration::from_millis(200)).await;
+    bench.broker.refuse_seeks(true);
+    bench
+        .commands
+        .send(Command::Routes(routes(&noting(&new))))
+        .unwrap();
+    bench.append("a", "4");
+    bench.pass(Duration::from_millis(500)).await;
+
+    assert_eq!((new.len(), bench.broker.stored(&at(0))), (0, Some(1)));
+    bench.broker.refuse_seeks(false);
+    bench.pass(Duration::from_millis(500)).await;
+
+    assert_eq!(new.all(), ["2", "3", "4"]);
+    assert_eq!(bench.broker.stored(&at(0)), Some(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_assignment_during_a_stop_is_answered_with_nothing() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::start(gated(&seen, &gate)).await;
+    bench.append("a", "1");
+    bench.rounds(2).await;
+    bench.commands.send(Command::Stop).unwrap();
+
+    bench.broker.tell(Polled::Assigned(vec![at(1)]));
+    bench.rounds(2).await;
+
+    assert_eq!(bench.broker.answers(), [vec![at(0)], vec![]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destructor_that_panics_ends_the_group_and_does_not_leave_a_partition_waiting() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking(), "a destructor");
+        }
+    }
+    let seen = Seen::default();
+    let handler = Handler::new(TOPIC, {
+        let seen = seen.clone();
+        move |_: Text| {
+            let seen = seen.clone();
+            async move {
+                let _bomb = Bomb;
+                seen.push("began");
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    let mut bench = Bench::start(handler).await;
+    bench.append("a", "1");
+    bench.rounds(2).await;
+    bench.broker.tell(Polled::Lost(vec![at(0)]));
+    bench.rounds(2).await;
+
+    bench.broker.tell(Polled::Assigned(vec![at(0)]));
+    bench.rounds(4).await;
+
+    // It is told as what it is: a defect that ends the group, and not a partition that waits for ever.
+    assert!(bench.failed.is_set());
 }
 
 #[tokio::test(start_paused = true)]

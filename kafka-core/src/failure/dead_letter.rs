@@ -3,9 +3,10 @@
 //! Key, value and headers go over byte for byte. Ours are added under [`PREFIX`], after older ones of that name were
 //! dropped: they are replaced, never appended twice, and nothing that arrives in them is believed.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::backoff::{Retry, jitter};
 use crate::client::Cluster;
@@ -21,6 +22,9 @@ pub const PREFIX: &str = "kafka_runtime.dead_letter.";
 
 /// The error's text is cut here, in bytes.
 const ERROR_TEXT: usize = 256;
+
+/// A missing dead letter topic is created once in this time.
+const CREATE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The wait between attempts to write a dead letter: there is no last one, since the record has nowhere else to go.
 const WRITE_RETRY: Retry = Retry {
@@ -45,6 +49,8 @@ pub(crate) struct DeadLetters {
     pub(crate) cluster: Arc<dyn Cluster>,
     pub(crate) observers: Observers,
     pub(crate) error_text: bool,
+    /// When each missing dead letter topic was last asked for: many records may miss it at once.
+    pub(crate) created: tokio::sync::Mutex<HashMap<Arc<str>, Instant>>,
 }
 
 impl DeadLetters {
@@ -97,6 +103,12 @@ impl DeadLetters {
 impl DeadLetters {
     /// Creates a dead letter topic that was not there at start: its source appeared later, or it was deleted.
     async fn create_topic(&self, letter: &DeadLetter) {
+        let mut created = self.created.lock().await;
+        let is_recent = |at: &Instant| at.elapsed() < CREATE_INTERVAL;
+        if created.get(&letter.topic).is_some_and(is_recent) {
+            return;
+        }
+        created.insert(Arc::clone(&letter.topic), Instant::now());
         let cluster = Arc::clone(&self.cluster);
         let (dead, source) = (Arc::clone(&letter.topic), letter.record.topic_arc());
         // The next attempt to write says whether it helped.

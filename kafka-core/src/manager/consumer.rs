@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use regex_lite::Regex;
+use tokio::sync::watch;
 
 use crate::client::Cluster;
 use crate::client::factory::factory;
@@ -20,7 +21,7 @@ use crate::outcome::Classifiers;
 use crate::producer::KafkaProducer;
 use crate::record::TopicPartition;
 use crate::registration::registered_classifiers;
-use crate::runtime::group::{Ended, GroupHandle, Shared, ended};
+use crate::runtime::group::{GroupHandle, Shared};
 use crate::runtime::{checks, connect, lag};
 use crate::start::{Given, GroupPlan, Problem, StartError, plan};
 use crate::table::StartTable;
@@ -61,8 +62,10 @@ struct Inner {
     group_id: Arc<str>,
     observers: Observers,
     now: Mutex<Now>,
-    /// Held by connect, start and disconnect: one at a time, in the order they were called.
-    life: tokio::sync::Mutex<Life>,
+    /// The connection. Held while questions are asked, and while it is given up: one at a time, in order.
+    connection: tokio::sync::Mutex<Option<Shared>>,
+    /// Changes with every disconnect: a connect or a start that still asks its questions ends then.
+    disconnects: watch::Sender<u64>,
 }
 
 /// What any method may look at.
@@ -70,6 +73,8 @@ struct Inner {
 struct Now {
     /// By topic or pattern, `${…}` filled in.
     handlers: BTreeMap<String, Registered>,
+    /// Counts the changes of `handlers`.
+    changes: u64,
     subscribed: Option<SubscribeOptions>,
     running: Option<GroupHandle>,
     cluster: Option<Arc<dyn Cluster>>,
@@ -81,13 +86,6 @@ struct Registered {
     handler: Handler,
     active: Arc<ActiveHandler>,
     pattern: Option<Regex>,
-}
-
-/// What only the start and the end touch.
-#[derive(Default)]
-struct Life {
-    shared: Option<Shared>,
-    ended: Option<Ended>,
 }
 
 impl Now {
@@ -124,7 +122,8 @@ impl KafkaConsumer {
             group_id,
             observers,
             now: Mutex::default(),
-            life: tokio::sync::Mutex::default(),
+            connection: tokio::sync::Mutex::default(),
+            disconnects: watch::Sender::new(0),
         }))
     }
 
@@ -133,17 +132,32 @@ impl KafkaConsumer {
     /// # Errors
     /// No broker answered, or one refused: the error names the brokers that were tried.
     pub async fn connect(&self) -> Result<(), ConnectError> {
-        let mut life = self.0.life.lock().await;
-        self.connect_locked(&mut life).await.map(drop)
+        let mut connection = self.0.connection.lock().await;
+        self.connect_locked(&mut connection).await.map(drop)
     }
 
-    async fn connect_locked<'a>(&self, life: &'a mut Life) -> Result<&'a Shared, ConnectError> {
-        if life.shared.is_none() {
-            life.shared = Some(self.make_shared().await?);
-        }
-        match &life.shared {
+    async fn connect_locked<'a>(
+        &self,
+        connection: &'a mut Option<Shared>,
+    ) -> Result<&'a Shared, ConnectError> {
+        match connection {
             Some(shared) => Ok(shared),
-            None => unreachable!("it was just set"),
+            none => {
+                let shared = self.unless_disconnected(self.make_shared()).await??;
+                Ok(none.insert(shared))
+            }
+        }
+    }
+
+    /// Waits for a question, for as long as nobody disconnects.
+    async fn unless_disconnected<T>(
+        &self,
+        question: impl Future<Output = T>,
+    ) -> Result<T, ConnectError> {
+        let mut disconnects = self.0.disconnects.subscribe();
+        tokio::select! {
+            answer = question => Ok(answer),
+            _ = disconnects.changed() => Err(ConnectError::Disconnected),
         }
     }
 
@@ -188,21 +202,23 @@ impl KafkaConsumer {
     ///
     /// # Errors
     /// The consumer had ended with this error before.
+    ///
+    /// # Cancellation
+    /// Cancel-safe: called again, it goes on waiting.
     pub async fn disconnect(&self) -> Result<(), RunError> {
-        let mut life = self.0.life.lock().await;
-        if let Some(group) = self.now().running.as_ref() {
-            group.tell(Command::Stop);
-        }
-        let result = match life.ended.take() {
-            Some(end) => ended(&self.0.group_id, end).await,
+        self.0.disconnects.send_modify(|count| *count += 1);
+        let mut connection = self.0.connection.lock().await;
+        let group = self.now().running.clone();
+        let result = match group {
+            Some(group) => {
+                group.tell(Command::Stop);
+                group.result().await
+            }
             None => Ok(()),
         };
-        self.now().running = None;
-        self.now().cluster = None;
-        if let Some(shared) = life.shared.take() {
-            // Dead letters and handlers' records were waited for; the rest has had its time in the stop.
-            drop(shared);
-        }
+        let mut now = self.now();
+        (now.running, now.cluster) = (None, None);
+        *connection = None;
         result
     }
 
@@ -250,7 +266,7 @@ impl KafkaConsumer {
             return Err(StartError { problems });
         }
         now.handlers.extend(routes);
-        self.update(&now);
+        self.update(&mut now);
         Ok(())
     }
 
@@ -307,7 +323,7 @@ impl KafkaConsumer {
             if let Some(group) = &now.running {
                 group.drain(topic);
             }
-            self.update(&now);
+            self.update(&mut now);
         }
         removed
     }
@@ -319,7 +335,7 @@ impl KafkaConsumer {
             now.handlers.keys().for_each(|topic| group.drain(topic));
         }
         now.handlers.clear();
-        self.update(&now);
+        self.update(&mut now);
     }
 
     /// Returns the topics (and patterns) that have a handler, sorted.
@@ -347,38 +363,49 @@ impl KafkaConsumer {
     /// # Errors
     /// All that is wrong with the handlers and their topics, at once; or no connection.
     pub async fn start_with_handlers(&self) -> Result<(), RunError> {
-        let mut life = self.0.life.lock().await;
-        if self.is_running() {
-            return Ok(());
+        let group = self.started_group().await?;
+        group.reached(GroupState::Running).await;
+        match group.state() {
+            GroupState::Joining | GroupState::Running => Ok(()),
+            GroupState::Stopping | GroupState::Stopped => group.result().await,
         }
-        let (plan, table) = self.now().plan(&self.0.group_id);
+    }
+
+    /// Returns the group that runs, or starts it.
+    async fn started_group(&self) -> Result<GroupHandle, RunError> {
+        let mut connection = self.0.connection.lock().await;
+        if self.is_running()
+            && let Some(group) = &self.now().running
+        {
+            return Ok(group.clone());
+        }
+        let (plan, table, changes) = {
+            let now = self.now();
+            let (plan, table) = now.plan(&self.0.group_id);
+            (plan, table, now.changes)
+        };
         if table.rows.is_empty() {
             let problems = vec![Problem::NoHandlers];
             return Err(StartError { problems }.into());
         }
-        let shared = self.connect_locked(&mut life).await?;
+        let shared = self.connect_locked(&mut connection).await?;
         let groups = [plan];
-        let problems = checks::topics(&shared.cluster, &groups, self.0.config.missing_topics).await;
+        let asked = checks::topics(&shared.cluster, &groups, self.0.config.missing_topics);
+        let problems = self.unless_disconnected(asked).await?;
         if !problems.is_empty() {
             return Err(StartError { problems }.into());
         }
         self.0.observers.emit(&Event::Starting { table: &table });
         let [GroupPlan { routes, .. }] = groups;
-        let (group, mut end) = GroupHandle::start(shared, &self.0.group_id, routes)?;
-        self.now().running = Some(group.clone());
-        tokio::select! {
-            biased;
-            result = &mut end => {
-                self.now().running = None;
-                return match result {
-                    Ok(result) => result,
-                    Err(_) => Ok(()),
-                };
-            }
-            () = group.reached(GroupState::Running) => {}
+        // How it ended is asked of the group itself.
+        let (group, _) = GroupHandle::start(shared, &self.0.group_id, routes)?;
+        let mut now = self.now();
+        now.running = Some(group.clone());
+        if now.changes != changes {
+            // Handlers came or went while the cluster was asked.
+            group.tell(Command::Routes(now.plan(&self.0.group_id).0.routes));
         }
-        life.ended = Some(end);
-        Ok(())
+        Ok(group)
     }
 
     /// Says what [`run`](Self::run) and [`run_typed`](Self::run_typed) consume.
@@ -478,7 +505,8 @@ impl KafkaConsumer {
     }
 
     /// Gives the handlers to a consumer that runs.
-    fn update(&self, now: &Now) {
+    fn update(&self, now: &mut Now) {
+        now.changes += 1;
         let Some(group) = &now.running else {
             return;
         };

@@ -3,6 +3,7 @@
 mod tracing;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -207,7 +208,8 @@ impl Observers {
 
     pub(crate) fn emit(&self, event: &Event<'_>) {
         for observer in &*self.0 {
-            observer.observe(event);
+            // It is somebody else's code, on the threads that keep the promises: a panic of it has been printed.
+            let _ = catch_unwind(AssertUnwindSafe(|| observer.observe(event)));
         }
     }
 

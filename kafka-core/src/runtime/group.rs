@@ -75,6 +75,7 @@ impl GroupHandle {
                     cluster: Arc::clone(&shared.cluster),
                     observers: observers.clone(),
                     error_text: shared.config.dead_letter_error_text,
+                    created: tokio::sync::Mutex::default(),
                 }),
                 observers,
                 failed: Arc::new(FirstError::default()),

@@ -55,6 +55,7 @@ fn a_producer_loses_and_doubles_nothing() {
         ("partitioner", "murmur2_random"),
         ("security.protocol", "plaintext"),
         ("socket.keepalive.enable", "true"),
+        ("topic.metadata.propagation.max.ms", "10000"),
     ]);
 
     assert_eq!(local().producer_properties(), expected);
