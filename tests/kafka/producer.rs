@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use kafka_runtime::{
-    ClientOptions, KafkaManager, KafkaProducer, MessagePayload, ProduceError, ProducerOptions,
+    ClientOptions, Compression, Handler, KafkaManager, KafkaProducer, MessagePayload, ProduceError,
+    ProducerOptions, Text,
 };
 use test_support::{KafkaCluster, Suite, TestResult, unique_name};
 
-use crate::common::{BoxError, create};
+use crate::common::{BoxError, LIMIT, config, create, start};
 
 pub(crate) fn add(suite: Suite) -> Suite {
     suite
@@ -19,6 +20,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test(
             "producer::everything_of_a_payload_is_written",
             everything_is_written,
+        )
+        .test(
+            "producer::every_compression_arrives_at_a_handler",
+            every_compression,
         )
         .test(
             "producer::a_key_goes_where_javas_producer_sends_it",
@@ -136,6 +141,46 @@ async fn everything_is_written(cluster: &KafkaCluster) -> TestResult {
         (&None, &Some(Vec::new()))
     );
     Ok(())
+}
+
+async fn every_compression(cluster: &KafkaCluster) -> TestResult {
+    let topic = unique_name("compression");
+    create(cluster, &topic, 1).await?;
+    let config = config(cluster, "compression");
+    let codecs = [
+        Compression::None,
+        Compression::Gzip,
+        Compression::Snappy,
+        Compression::Lz4,
+        Compression::Zstd,
+    ];
+    for compression in codecs {
+        let options = ProducerOptions {
+            compression,
+            ..Default::default()
+        };
+        let producer = KafkaProducer::new(config.clone(), &options)?;
+        let value = compression.as_str().repeat(100);
+        producer
+            .send(&topic, vec![MessagePayload::new(value); 10])
+            .await?;
+    }
+
+    let (hand_over, mut arrived) = tokio::sync::mpsc::unbounded_channel();
+    let handler = Handler::new(&topic, move |text: Text| {
+        let handed = hand_over.send(text.into_string());
+        async move { handed.map_err(|error| error.to_string()) }
+    });
+    let running = start(cluster, &unique_name("compression"), [handler])?;
+    let mut counts = BTreeMap::new();
+    for _ in 0..10 * codecs.len() {
+        let value = tokio::time::timeout(LIMIT, arrived.recv()).await?;
+        *counts.entry(value.flatten()).or_insert(0) += 1;
+    }
+
+    let expected = codecs.map(|codec| (Some(codec.as_str().repeat(100)), 10));
+    assert_eq!(counts, BTreeMap::from(expected));
+    running.stop().await
 }
 
 /// Where `org.apache.kafka.clients.producer.internals.BuiltInPartitioner` sends these keys with 8 partitions: murmur2,
