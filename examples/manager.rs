@@ -10,12 +10,12 @@
 //! It takes 4 s: Kafka's classic protocol waits 3 s for further members of a new group.
 //!
 //! ```text
-//! registered: ["demo.public.sessions"]
+//! registered: ["demo.manager.sessions"]
 //! written: 2 records
 //! session s-1 of user 7
 //! session s-2 of user 8
 //! raw record of demo.audit: {"user":7}
-//! state: connected true, running true, topics ["demo.public.sessions"]
+//! state: connected true, running true, topics ["demo.manager.sessions"]
 //! disconnected: running false
 //! ```
 
@@ -84,7 +84,7 @@ async fn main() -> anyhow::Result<()> {
     let (handled, mut lines) = mpsc::unbounded_channel();
     let lines_of_sessions = handled.clone();
     consumer.register_handler(
-        "demo.public.sessions",
+        "demo.manager.sessions",
         move |event: DatabaseEvent<Session>| {
             let handled = lines_of_sessions.clone();
             async move {
@@ -113,7 +113,7 @@ async fn main() -> anyhow::Result<()> {
     });
     println!("registered: {:?}", consumer.registered_topics());
     tokio::try_join!(consumer.start_with_handlers(), raw)?; // return once they consume
-    assert!(consumer.is_running() && consumer.has_handler("demo.public.sessions"));
+    assert!(consumer.is_running() && consumer.has_handler("demo.manager.sessions"));
 
     let sessions = [("s-1", 7), ("s-2", 8)].map(|(id, user)| {
         let row = json!({ "id": id, "user_id": user });
@@ -121,7 +121,7 @@ async fn main() -> anyhow::Result<()> {
         MessagePayload::new(event).key(id).header("source", "auth")
     });
     let written = producer
-        .send("demo.public.sessions", sessions.into())
+        .send("demo.manager.sessions", sessions.into())
         .await?;
     println!("written: {} records", written.len());
     producer

@@ -94,7 +94,7 @@ impl DecodeError {
         match error.classify() {
             serde_json::error::Category::Data => Self::Mismatch {
                 part,
-                wanted,
+                wanted: wanted.strip_prefix("kafka_core::event::").unwrap_or(wanted),
                 reason: without_values(&text).into(),
                 line,
                 column,

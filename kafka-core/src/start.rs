@@ -148,8 +148,8 @@ pub enum Problem {
     StateTwice(&'static str),
     /// A topic that the cluster does not have.
     #[error(
-        "{place}: {handler}: topic \"{topic}\" does not exist; create it, or set KAFKA_MISSING_TOPICS to wait or \
-         create"
+        "{place}: {handler}: topic \"{topic}\" does not exist; create it, or set KAFKA_MISSING_TOPICS to wait, auto \
+         or create:PARTITIONS:REPLICATION"
     )]
     UnknownTopic {
         /// Where.

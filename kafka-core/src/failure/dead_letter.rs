@@ -76,17 +76,20 @@ impl DeadLetters {
                     optional = false;
                     continue;
                 }
-                if matches!(error, ProduceError::UnknownTopic { .. }) {
-                    this.create_topic(&letter).await;
-                }
+                let is_created = matches!(error, ProduceError::UnknownTopic { .. })
+                    && this.create_topic(&letter).await;
                 let seed = letter.record.offset().0.unsigned_abs() ^ u64::from(attempt);
                 let after = WRITE_RETRY.delay(attempt, 0.5 + jitter(seed) / 2.0);
-                this.observers.emit(&Event::DeadLetterDelayed {
-                    record: &letter.record,
-                    topic: &letter.topic,
-                    error: &error,
-                    after,
-                });
+                // A topic that is there a moment later is no delay to be told.
+                if !is_created || attempt > 5 {
+                    this.observers.emit(&Event::DeadLetterDelayed {
+                        record: &letter.record,
+                        handler: &letter.handler,
+                        topic: &letter.topic,
+                        error: &error,
+                        after,
+                    });
+                }
                 tokio::time::sleep(after).await;
             }
             this.observers.emit(&Event::DeadLettered {
@@ -101,22 +104,25 @@ impl DeadLetters {
 }
 
 impl DeadLetters {
-    /// Creates a dead letter topic that was not there at start: its source appeared later, or it was deleted.
-    async fn create_topic(&self, letter: &DeadLetter) {
+    /// Creates a dead letter topic that was not there at start: its source appeared later, or it was deleted. True if
+    /// it is there, or was a moment ago: the producer may need a while to see it.
+    async fn create_topic(&self, letter: &DeadLetter) -> bool {
         let mut created = self.created.lock().await;
         let is_recent = |at: &Instant| at.elapsed() < CREATE_INTERVAL;
         if created.get(&letter.topic).is_some_and(is_recent) {
-            return;
+            return true;
         }
-        created.insert(Arc::clone(&letter.topic), Instant::now());
         let cluster = Arc::clone(&self.cluster);
         let (dead, source) = (Arc::clone(&letter.topic), letter.record.topic_arc());
-        // The next attempt to write says whether it helped.
-        let _ = blocking(move || {
+        let ensured = blocking(move || {
             let partitions = cluster.partitions(&source, QUESTION)?;
             ensure_topic(&*cluster, &dead, partitions)
         })
         .await;
+        if ensured.is_ok() {
+            created.insert(Arc::clone(&letter.topic), Instant::now());
+        }
+        ensured.is_ok()
     }
 }
 

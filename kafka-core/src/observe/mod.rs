@@ -129,6 +129,8 @@ pub enum Event<'a> {
     DeadLetterDelayed {
         /// The record.
         record: &'a Record,
+        /// The handler's name.
+        handler: &'a str,
         /// The dead letter topic.
         topic: &'a str,
         /// What the client said.

@@ -111,11 +111,12 @@ impl Observer for TracingObserver {
             ),
             Event::DeadLetterDelayed {
                 record,
+                handler,
                 topic,
                 error,
                 after,
             } => of_record!(
-                error, record, "", dead_letter_topic = topic, error = %error, after_ms = millis(*after),
+                error, record, *handler, dead_letter_topic = topic, error = %error, after_ms = millis(*after),
                 "dead letter not written, trying again; the source is not committed past it"
             ),
             Event::Skipped {

@@ -1,4 +1,7 @@
-//! The checks before a start that need the cluster: topics exist and may be read, dead letter topics are there.
+//! The checks before a start that need the cluster: topics exist and may be described, dead letter topics are there.
+//!
+//! The right to read a topic, to use a group, or to write dead letters shows with the first attempt: the group then ends
+//! with [`ClientError::Authorization`], or reports the dead letter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -40,7 +40,8 @@ pub use shutdown::shutdown_signal;
 /// ```
 ///
 /// # Errors
-/// See [`RunError`]. Everything that is wrong before the start is told at once, in [`RunError::Start`].
+/// See [`RunError`]. Everything that is wrong with handlers and configuration is told at once, in
+/// [`RunError::Start`]; so is everything that is wrong with the topics, once a broker has answered.
 pub async fn run() -> Result<(), RunError> {
     Runtime::builder().build()?.run().await
 }
@@ -133,16 +134,16 @@ impl RuntimeBuilder {
     /// All problems at once, each with the place of the handler and what to do.
     pub fn build(self) -> Result<Runtime, StartError> {
         let mut problems = self.problems;
+        let mut is_unread = false;
         let config = match self.config.map_or_else(Config::from_env, Ok) {
             Ok(config) => config,
             Err(error) => {
                 problems.push(Problem::Config(error.to_string()));
+                is_unread = true;
                 Config::new()
             }
         };
-        if problems.is_empty()
-            && let Err(error) = config.validate()
-        {
+        if !is_unread && let Err(error) = config.validate() {
             problems.push(Problem::Config(error.to_string()));
         }
         let mut handlers = self.handlers.unwrap_or_else(registered);
@@ -157,8 +158,8 @@ impl RuntimeBuilder {
             Ok(plan) if problems.is_empty() => plan,
             Ok(_) => return Err(StartError { problems }),
             Err(mut found) => {
-                if !problems.is_empty() {
-                    // The group id may be in the configuration that could not be read.
+                if is_unread && std::env::var_os("KAFKA_GROUP_ID").is_some() {
+                    // It is in the configuration that could not be read.
                     found.retain(|problem| !matches!(problem, Problem::NoGroup { .. }));
                 }
                 problems.extend(found);
