@@ -1,5 +1,7 @@
 //! What can go wrong between the runtime and Kafka, and how a run ends badly.
 
+use std::any::Any;
+
 use crate::outcome::FailureKind;
 use crate::record::RecordPlace;
 use crate::start::StartError;
@@ -136,4 +138,10 @@ pub enum RunError {
         /// The panic's text.
         text: String,
     },
+}
+
+/// Returns the text of a panic, if it is one.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> Option<String> {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
 }

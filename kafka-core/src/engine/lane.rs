@@ -31,7 +31,7 @@ use super::lane_task::{LaneShared, SlotWaker, lock};
 use super::partition::Mode;
 use super::permit::Permits;
 use crate::decode_error::DecodeError;
-use crate::error::RunError;
+use crate::error::{RunError, panic_text};
 use crate::extract::HandlerContext;
 use crate::failure::backoff::jitter;
 use crate::failure::dead_letter::DeadLetter;
@@ -615,10 +615,6 @@ fn drop_call<Fut>(call: &mut Pin<Box<Option<Fut>>>) -> Option<Outcome> {
 
 /// A panic as a failure; its text is kept if it is one.
 fn panicked(panic: &(dyn Any + Send)) -> Outcome {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "the handler panicked".to_owned());
+    let text = panic_text(panic).unwrap_or_else(|| "the handler panicked".to_owned());
     Outcome::Fail(Failure::new(FailureKind::Panic, text))
 }

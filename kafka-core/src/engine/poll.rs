@@ -20,7 +20,7 @@ use super::spawn::Spawner;
 use super::stop::{Stopping, close};
 use crate::client::{Consumer, Polled, Position};
 use crate::config::OutOfRange;
-use crate::error::{ClientError, RunError};
+use crate::error::{ClientError, RunError, panic_text};
 use crate::observe::Event;
 use crate::record::{Offset, TopicPartition};
 
@@ -479,7 +479,7 @@ impl Engine {
 }
 
 /// Runs an engine on this thread until it is told to stop, or must; then leaves the group.
-pub(crate) fn run(mut engine: Engine) -> Result<(), RunError> {
+pub(crate) fn run(mut engine: Engine) {
     let failed = Arc::clone(&engine.group.failed);
     let group_id = engine.group.group_id.to_string();
     let monitor = Arc::clone(&engine.monitor);
@@ -498,17 +498,10 @@ pub(crate) fn run(mut engine: Engine) -> Result<(), RunError> {
     close(engine);
     let result = match ended {
         Ok(()) => failed.take().map_or(Ok(()), Err),
-        Err(panic) => {
-            let text = panic
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| panic.downcast_ref::<String>().cloned());
-            Err(RunError::Panicked {
-                group_id,
-                text: text.unwrap_or_default(),
-            })
-        }
+        Err(panic) => Err(RunError::Panicked {
+            group_id,
+            text: panic_text(&*panic).unwrap_or_default(),
+        }),
     };
-    monitor.end(result.clone());
-    result
+    monitor.end(result);
 }

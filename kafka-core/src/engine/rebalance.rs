@@ -3,11 +3,13 @@
 //! The client only notes what the group says; the answers are given here, between two polls. A revoke is answered when
 //! the calls of its partitions are over, while everything else goes on.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::assignment::{StartAt, lanes_for, start_at};
 use super::dispatch::Assigned;
 use super::monitor::GroupState;
+use super::partition::PartitionState;
 use super::poll::{CANCEL_WAIT, COMMITTED_TIMEOUT, Engine};
 use crate::client::Position;
 use crate::error::ClientError;
@@ -59,12 +61,8 @@ impl Engine {
         };
         let mut known = Vec::new();
         for at in &revoking.partitions {
-            if let Some(old) = self.dispatch.remove(at) {
-                old.state.fence();
-                old.wake();
-                known.extend(old.state.committable().map(|offset| (at.clone(), offset)));
-                self.retired.push(old.state);
-            }
+            let finished = self.retire(at).and_then(|state| state.committable());
+            known.extend(finished.map(|offset| (at.clone(), offset)));
         }
         if !self.consumer.is_eager() {
             self.report(|consumer| consumer.unassign(&revoking.partitions));
@@ -113,11 +111,7 @@ impl Engine {
             is_new,
         } in positions
         {
-            if let Some(old) = self.dispatch.remove(&at) {
-                old.state.fence();
-                old.wake();
-                self.retired.push(old.state);
-            }
+            self.retire(&at);
             let Some(mut partition) = self.start_partition(&at, lanes) else {
                 // Matched by the broker's view of a pattern, or its handler was just removed.
                 pause.push(at);
@@ -282,22 +276,13 @@ impl Engine {
         let mut dropped = 0;
         let mut store = Vec::new();
         for at in &revoking.partitions {
-            if let Some(partition) = self.dispatch.remove(at) {
-                dropped += if partition.state.is_over() {
-                    0
-                } else {
-                    partition.running_calls()
-                };
-                partition.state.fence();
-                partition.wake();
-                store.extend(
-                    partition
-                        .state
-                        .to_store()
-                        .map(|offset| (at.clone(), offset)),
-                );
-                self.retired.push(partition.state);
+            if let Some(partition) = self.dispatch.find(at)
+                && !partition.state.is_over()
+            {
+                dropped += partition.running_calls();
             }
+            let finished = self.retire(at).and_then(|state| state.to_store());
+            store.extend(finished.map(|offset| (at.clone(), offset)));
         }
         self.report(|consumer| consumer.store(&store));
         if let Err(error) = self.consumer.unassign(&revoking.partitions) {
@@ -310,6 +295,15 @@ impl Engine {
             dropped,
         });
         self.publish();
+    }
+
+    /// Ends the epoch of a partition: its calls are dropped, no ack of them counts any more. Returns what it was.
+    fn retire(&mut self, at: &TopicPartition) -> Option<Arc<PartitionState>> {
+        let partition = self.dispatch.remove(at)?;
+        partition.state.fence();
+        partition.wake();
+        self.retired.push(Arc::clone(&partition.state));
+        Some(partition.state)
     }
 
     /// An answer that the client refuses: the group waits for it for ever, and nothing else would say so.
@@ -327,11 +321,7 @@ impl Engine {
             }
         }
         for at in partitions {
-            if let Some(partition) = self.dispatch.remove(at) {
-                partition.state.fence();
-                partition.wake();
-                self.retired.push(partition.state);
-            }
+            self.retire(at);
         }
         self.report(|consumer| consumer.unassign(partitions));
         self.group.observers.emit(&Event::Lost {

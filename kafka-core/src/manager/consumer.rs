@@ -397,8 +397,7 @@ impl KafkaConsumer {
         }
         self.0.observers.emit(&Event::Starting { table: &table });
         let [GroupPlan { routes, .. }] = groups;
-        // How it ended is asked of the group itself.
-        let (group, _) = GroupHandle::start(shared, &self.0.group_id, routes)?;
+        let group = GroupHandle::start(shared, &self.0.group_id, routes)?;
         let mut now = self.now();
         now.running = Some(group.clone());
         if now.changes != changes {

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 use crate::client::Cluster;
 use crate::client::factory::ClientFactory;
 use crate::config::Config;
@@ -37,16 +35,13 @@ pub(crate) struct GroupHandle {
     monitor: Arc<Monitor>,
 }
 
-/// The end of a group's thread.
-pub(crate) type Ended = oneshot::Receiver<Result<(), RunError>>;
-
 impl GroupHandle {
     /// Starts a group's engine; it joins from its own thread.
     pub(crate) fn start(
         shared: &Shared,
         group_id: &Arc<str>,
         routes: Routes,
-    ) -> Result<(Self, Ended), RunError> {
+    ) -> Result<Self, RunError> {
         let client = |source| RunError::Client {
             group_id: group_id.to_string(),
             source,
@@ -86,14 +81,10 @@ impl GroupHandle {
             // What cannot be sent in time is the handlers' own: dead letters were waited for.
             flush: Box::new(move |wait: Duration| drop(producer.flush(wait))),
         });
-        let (send, ended) = oneshot::channel();
         let thread = std::thread::Builder::new().name(format!("kafka-poll {group_id}"));
-        let spawned = thread.spawn(move || {
-            // Nobody waits any more if the runtime's future was dropped.
-            let _ = send.send(poll::run(engine));
-        });
+        let spawned = thread.spawn(move || poll::run(engine));
         match spawned {
-            Ok(_) => Ok((Self { commands, monitor }, ended)),
+            Ok(_) => Ok(Self { commands, monitor }),
             Err(error) => Err(RunError::Panicked {
                 group_id: group_id.to_string(),
                 text: format!("no thread: {error}"),
@@ -128,16 +119,5 @@ impl GroupHandle {
     /// Waits until the group is in this state or a later one. Cancel-safe.
     pub(crate) async fn reached(&self, state: GroupState) {
         self.monitor.reached(state).await;
-    }
-}
-
-/// Waits for the end of a group's thread.
-pub(crate) async fn ended(group_id: &str, ended: Ended) -> Result<(), RunError> {
-    match ended.await {
-        Ok(result) => result,
-        Err(_) => Err(RunError::Panicked {
-            group_id: group_id.to_owned(),
-            text: "its thread ended without a word".to_owned(),
-        }),
     }
 }

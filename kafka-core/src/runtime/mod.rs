@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use self::group::{GroupHandle, Shared, ended};
+use self::group::{GroupHandle, Shared};
 use crate::client::factory::factory;
 use crate::config::Config;
 use crate::error::RunError;
@@ -299,9 +299,9 @@ impl Runtime {
         } in self.plan.groups
         {
             match GroupHandle::start(&shared, &group_id, routes) {
-                Ok((group, end)) => {
+                Ok(group) => {
                     self.control.add(&group);
-                    running.push(async move { ended(&group_id, end).await });
+                    running.push(async move { group.result().await });
                 }
                 Err(error) => {
                     self.control.stop_groups();
