@@ -4,7 +4,7 @@
 pub(crate) mod embedded;
 #[cfg(feature = "rdkafka")]
 pub(crate) mod kafka;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 pub(crate) mod memory;
 
 pub(crate) mod factory;
@@ -39,6 +39,11 @@ pub(crate) enum Polled {
     Revoked(Vec<TopicPartition>),
     /// These are somebody else's already. Nothing may be committed; answer with [`Consumer::unassign`].
     Lost(Vec<TopicPartition>),
+    /// The group took note of these offsets.
+    Committed(Vec<(TopicPartition, Offset)>),
+    /// The group refused a commit because this member is none of it any more: everything is somebody else's. The
+    /// client learns it, too, and tells [`Lost`](Self::Lost) later.
+    Fenced(ClientError),
     /// The client reports an error. It goes on by itself, unless the error is permanent.
     Error(ClientError),
 }

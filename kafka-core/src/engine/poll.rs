@@ -157,6 +157,7 @@ impl Engine {
             Polled::Assigned(partitions) => self.assigned(partitions),
             Polled::Revoked(partitions) => self.revoked(partitions, now),
             Polled::Lost(partitions) => self.lost(&partitions),
+            Polled::Committed(_) | Polled::Fenced(_) => {}
             Polled::Error(error) => self.client_error(error),
         }
         for (partition, offset, count) in self.consumer.take_unreadable_headers() {

@@ -13,18 +13,18 @@ use super::monitor::{GroupState, Monitor};
 use super::poll::{Command, Engine, EngineConfig, Parts};
 use super::route::{FirstError, GroupServices, Routes};
 use super::spawn::Spawner;
-use crate::client::memory::MemoryBroker;
+use crate::client::memory::{MemberId, MemoryBroker, Stored};
 use crate::client::{Cluster, Polled};
 use crate::error::{ClientError, RunError};
 use crate::extract::Services;
 use crate::failure::dead_letter::DeadLetters;
 use crate::observe::Observers;
 use crate::producer::{ProduceError, ProducerClient};
-use crate::record::TopicPartition;
+use crate::record::{Offset, TopicPartition};
 use crate::start::activate;
 use crate::{
-    CancellationToken, FailurePolicy, Handler, Ordering, PermanentError, Record, RecordMetadata,
-    Retry, Start, Text,
+    CancellationToken, FailurePolicy, Handler, MessagePayload, Ordering, PermanentError, Record,
+    RecordMetadata, Retry, Start, Text,
 };
 
 const TOPIC: &str = "t";
@@ -54,10 +54,70 @@ impl Seen {
     }
 }
 
+/// The broker with the one member that most tests have.
+#[derive(Clone)]
+struct Broker {
+    broker: MemoryBroker,
+    member: MemberId,
+}
+
+impl Broker {
+    fn append(&self, at: &TopicPartition, key: Option<&str>, value: Option<&str>) {
+        let payload = MessagePayload::of_bytes(key.map(str::as_bytes), value.map(str::as_bytes));
+        self.broker.append(at, payload);
+    }
+
+    fn tell(&self, event: Polled) {
+        self.broker.member(self.member).tell(event);
+    }
+
+    fn committed(&self, at: &TopicPartition) -> Option<i64> {
+        self.broker.committed("g", at).map(|offset| offset.0)
+    }
+
+    /// What was handed over, committed or not yet.
+    fn stored(&self, at: &TopicPartition) -> Option<i64> {
+        let stored = self.broker.member(self.member).stored(at);
+        stored.map(|offset| offset.0)
+    }
+
+    fn is_paused(&self, at: &TopicPartition) -> bool {
+        self.broker.member(self.member).is_paused(at)
+    }
+
+    fn unassigned(&self) -> Vec<TopicPartition> {
+        self.broker.member(self.member).unassigned()
+    }
+
+    fn answers(&self) -> Vec<Vec<TopicPartition>> {
+        self.broker.member(self.member).answers()
+    }
+
+    fn refuse_seeks(&self, refuse: bool) {
+        self.broker
+            .member(self.member)
+            .set_faults(|faults| faults.seeks = refuse);
+    }
+
+    fn subscription(&self) -> Vec<String> {
+        self.broker.member(self.member).subscription()
+    }
+
+    fn refuse_writes(&self, topic: &str, error: Option<ProduceError>) {
+        self.broker.refuse_writes(topic, error);
+    }
+
+    /// Returns the records of a topic's partition 0.
+    fn read(&self, topic: &str) -> Vec<Stored> {
+        self.broker
+            .records(&TopicPartition::new(topic, 0), Offset(0))
+    }
+}
+
 struct Bench {
     engine: Engine,
     commands: Sender<Command>,
-    broker: MemoryBroker,
+    broker: Broker,
     monitor: Arc<Monitor>,
     failed: Arc<FirstError>,
     is_done: bool,
@@ -80,13 +140,14 @@ impl Bench {
 
     fn joining(handler: &Handler, budget: Budget) -> Self {
         let broker = MemoryBroker::default();
+        let (member, consumer) = broker.join("g");
         let client: Arc<dyn ProducerClient> = Arc::new(broker.clone());
         let cluster: Arc<dyn Cluster> = Arc::new(broker.clone());
         let monitor = Arc::new(Monitor::new("g".into()));
         let failed = Arc::new(FirstError::default());
         let observers = Observers::default();
         let (engine, commands) = Engine::new(Parts {
-            consumer: broker.consumer(),
+            consumer,
             config: EngineConfig {
                 budget,
                 drain_timeout: DRAIN,
@@ -115,7 +176,7 @@ impl Bench {
         Self {
             engine,
             commands,
-            broker,
+            broker: Broker { broker, member },
             monitor,
             failed,
             is_done: false,
@@ -209,8 +270,8 @@ async fn finished_records_are_stored_and_gaps_are_stepped_over() {
     let seen = Seen::default();
     let mut bench = Bench::start(noting(&seen)).await;
     bench.append("a", "1");
+    bench.broker.broker.skip(&at(0), 10);
     bench.append("b", "2");
-    bench.broker.skip(&at(0), 10);
 
     bench.pass(Duration::from_millis(300)).await;
 
@@ -362,9 +423,9 @@ async fn a_poison_record_is_retried_then_dead_lettered_and_stalls_its_key_only()
     assert_eq!(of_a, ["bad#1", "bad#2", "bad#3", "after#1"]);
     let dead = bench.broker.read(DEAD);
     assert_eq!(dead.len(), 1);
-    assert_eq!(dead[0].0.as_deref(), Some(&b"a"[..]));
-    assert_eq!(dead[0].1.as_deref(), Some(&b"bad"[..]));
-    let headers: HashMap<_, _> = dead[0].2.iter().cloned().collect();
+    assert_eq!(dead[0].key.as_deref(), Some(&b"a"[..]));
+    assert_eq!(dead[0].value.as_deref(), Some(&b"bad"[..]));
+    let headers: HashMap<_, _> = dead[0].headers.iter().cloned().collect();
     assert_eq!(
         headers["kafka_runtime.dead_letter.offset"].as_deref(),
         Some(&b"0"[..])
@@ -448,7 +509,7 @@ async fn a_call_that_takes_too_long_is_dropped() {
     assert!(bench.broker.read(DEAD).is_empty());
     bench.pass(Duration::from_millis(600)).await;
 
-    let headers: HashMap<_, _> = bench.broker.read(DEAD)[0].2.iter().cloned().collect();
+    let headers: HashMap<_, _> = bench.broker.read(DEAD)[0].headers.iter().cloned().collect();
     assert_eq!(
         headers["kafka_runtime.dead_letter.class"].as_deref(),
         Some(&b"timeout"[..])
@@ -914,7 +975,10 @@ async fn a_value_above_max_payload_is_not_decoded() {
     bench.pass(Duration::from_millis(300)).await;
 
     assert_eq!(seen.all(), ["123"]);
-    assert_eq!(bench.broker.read(DEAD)[0].1.as_deref(), Some(&b"1234"[..]));
+    assert_eq!(
+        bench.broker.read(DEAD)[0].value.as_deref(),
+        Some(&b"1234"[..])
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,200 @@
+//! A member of a group of the broker in memory: the engine's side of it.
+
+use std::time::Duration;
+
+use super::{Header, MemberId, MemberState, MemoryBroker};
+use crate::client::{Cluster, Consumer, Polled, Position, RecordSink};
+use crate::error::ClientError;
+use crate::record::{HeaderSource, Offset, RawRecord, Timestamp, TopicPartition, VisitHeader};
+
+struct Lent<'a>(&'a [Header]);
+
+impl HeaderSource for Lent<'_> {
+    fn each(&self, visit: &mut VisitHeader<'_>) {
+        for (name, value) in self.0 {
+            visit(name.as_bytes(), value.as_deref());
+        }
+    }
+}
+
+pub(super) struct Member {
+    broker: MemoryBroker,
+    id: MemberId,
+}
+
+impl Member {
+    pub(super) fn new(broker: MemoryBroker, id: MemberId) -> Self {
+        Self { broker, id }
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut MemberState) -> T) -> T {
+        change(&mut self.broker.state().members[self.id.0])
+    }
+
+    /// Fails as long as questions are to fail.
+    fn ask(&self) -> Result<(), ClientError> {
+        self.with(|member| member.faults.questions.clone())
+            .map_or(Ok(()), Err)
+    }
+}
+
+impl Consumer for Member {
+    fn subscribe(&mut self, topics: &[String]) -> Result<(), ClientError> {
+        self.with(|member| member.subscription = topics.to_vec());
+        Ok(())
+    }
+
+    fn poll(&mut self, _: Duration, most: usize, sink: &mut dyn RecordSink) -> Polled {
+        let mut state = self.broker.state();
+        let state = &mut *state;
+        let member = &mut state.members[self.id.0];
+        if let Some(event) = member.events.pop_front() {
+            return event;
+        }
+        if member.faults.is_cut_off {
+            return Polled::Records;
+        }
+        let mut left = most;
+        for (at, position) in &mut member.positions {
+            if member.paused.contains(at) {
+                continue;
+            }
+            let Some(log) = state.logs.get(at) else {
+                continue;
+            };
+            if *position < log.start {
+                let text = format!("{at}: {position} is below {}", log.start);
+                return Polled::Error(ClientError::OffsetOutOfRange(text));
+            }
+            let from = log
+                .records
+                .partition_point(|stored| stored.offset < *position);
+            for stored in log.records[from..].iter().take(left) {
+                sink.record(&RawRecord {
+                    topic: &at.topic,
+                    partition: at.partition,
+                    offset: stored.offset,
+                    timestamp: Timestamp::CreateTime(stored.timestamp_ms),
+                    key: stored.key.as_deref(),
+                    value: stored.value.as_deref(),
+                    headers: &Lent(&stored.headers),
+                });
+                *position = stored.offset.next();
+                left -= 1;
+            }
+        }
+        Polled::Records
+    }
+
+    fn committed(
+        &mut self,
+        partitions: &[TopicPartition],
+        _: Duration,
+    ) -> Result<Vec<Option<Offset>>, ClientError> {
+        self.ask()?;
+        let group_id = self.with(|member| member.group_id.clone());
+        let committed = |at| self.broker.committed(&group_id, at);
+        Ok(partitions.iter().map(committed).collect())
+    }
+
+    fn watermarks(
+        &mut self,
+        of: &TopicPartition,
+        timeout: Duration,
+    ) -> Result<(Offset, Offset), ClientError> {
+        self.ask()?;
+        self.broker.ends(of, timeout)
+    }
+
+    fn is_eager(&self) -> bool {
+        self.with(|member| member.is_eager)
+    }
+
+    fn assign(&mut self, partitions: &[(TopicPartition, Position)]) -> Result<(), ClientError> {
+        let mut state = self.broker.state();
+        let state = &mut *state;
+        let member = &mut state.members[self.id.0];
+        let answer = partitions.iter().map(|(at, _)| at.clone()).collect();
+        member.answers.push(answer);
+        if member.is_eager {
+            member.positions.clear();
+        }
+        for (at, position) in partitions {
+            let offset = match position {
+                Position::Beginning => state.logs.get(at).map_or(Offset(0), |log| log.start),
+                Position::At(offset) => *offset,
+            };
+            member.paused.remove(at);
+            member.positions.insert(at.clone(), offset);
+        }
+        Ok(())
+    }
+
+    fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        let mut state = self.broker.state();
+        let member = &mut state.members[self.id.0];
+        for at in partitions {
+            member.positions.remove(at);
+            member.paused.remove(at);
+            member.unassigned.push(at.clone());
+        }
+        // What cannot be committed now never is: the partition is another member's.
+        let _ = state.commit(self.id, |at| partitions.contains(at));
+        state.members[self.id.0]
+            .stored
+            .retain(|at, _| !partitions.contains(at));
+        Ok(())
+    }
+
+    fn seek(&mut self, to: &TopicPartition, offset: Offset) -> Result<(), ClientError> {
+        self.with(|member| {
+            if member.faults.seeks {
+                return Err(ClientError::Other("seek refused".into()));
+            }
+            member.positions.insert(to.clone(), offset);
+            Ok(())
+        })
+    }
+
+    fn store(&mut self, offsets: &[(TopicPartition, Offset)]) -> Result<(), ClientError> {
+        self.with(|member| {
+            for (at, offset) in offsets {
+                if !member.positions.contains_key(at) {
+                    return Err(ClientError::NotAMember(at.to_string()));
+                }
+                member.stored.insert(at.clone(), *offset);
+            }
+            Ok(())
+        })
+    }
+
+    fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        self.with(|member| member.paused.extend(partitions.iter().cloned()));
+        Ok(())
+    }
+
+    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        self.with(|member| {
+            for at in partitions {
+                member.paused.remove(at);
+            }
+        });
+        Ok(())
+    }
+
+    fn is_reachable(&mut self, _: Duration) -> bool {
+        !self.with(|member| member.faults.is_cut_off)
+    }
+
+    fn take_unreadable_headers(&mut self) -> Vec<(TopicPartition, Offset, usize)> {
+        Vec::new()
+    }
+
+    fn close(self: Box<Self>) {
+        let mut state = self.broker.state();
+        let _ = state.commit(self.id, |_| true);
+        let member = &mut state.members[self.id.0];
+        member.positions.clear();
+        member.is_closed = true;
+    }
+}
