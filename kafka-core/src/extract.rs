@@ -110,6 +110,7 @@ pub(crate) struct LaneContext {
     pub(crate) group_id: Arc<str>,
     pub(crate) handler: Arc<str>,
     pub(crate) cancel: CancellationToken,
+    pub(crate) epoch: u64,
 }
 
 /// What one call of a handler can reach besides its record.
@@ -134,6 +135,7 @@ impl HandlerContext {
             group_id: "test".into(),
             handler: "test".into(),
             cancel: CancellationToken::default(),
+            epoch: 0,
         };
         Self::new(&Arc::new(lane), 1)
     }
@@ -255,6 +257,13 @@ impl RecordMetadata {
     /// Returns the number of this attempt, from 1. It starts again at 1 when another member takes the partition over.
     pub fn attempt(&self) -> u32 {
         self.cx.attempt
+    }
+
+    /// Returns which assignment of the partition this call belongs to: it rises with every assignment that this member
+    /// gets, and a call of an earlier one is never started. Members count for themselves: to order writes of several
+    /// processes, compare offsets.
+    pub fn epoch(&self) -> u64 {
+        self.cx.lane.epoch
     }
 
     /// Returns the consumer group that handles the record.

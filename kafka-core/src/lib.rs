@@ -15,6 +15,11 @@ mod extract;
 mod failure;
 mod handler;
 mod manager;
+#[cfg_attr(
+    not(feature = "simulation"),
+    allow(unreachable_pub, reason = "public for the simulation")
+)]
+mod mutant;
 mod observe;
 mod outcome;
 mod payload;
@@ -22,6 +27,8 @@ mod producer;
 mod record;
 mod registration;
 mod runtime;
+#[cfg(feature = "simulation")]
+mod simulation;
 mod start;
 mod table;
 mod template;
@@ -58,6 +65,14 @@ pub use runtime::{Control, Runtime, RuntimeBuilder, run, shutdown_signal};
 pub use start::{Problem, StartError};
 pub use table::{StartRow, StartTable};
 pub use template::TemplateError;
+
+/// The simulation of this project's own tools. Not part of the public interface.
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod __simulation {
+    pub use crate::mutant::{Mutant, activate};
+    pub use crate::simulation::{Check, Counts, Run, Violation, run};
+}
 
 /// What generated code calls. Not part of the public interface: anything here may change in any release.
 #[doc(hidden)]

@@ -47,6 +47,7 @@ impl LaneShared {
             group_id: Arc::clone(&group.group_id),
             handler: Arc::clone(&handler.name),
             cancel: partition.cancel.clone(),
+            epoch: partition.epoch.0,
         });
         Self {
             partition,

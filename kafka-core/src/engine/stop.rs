@@ -95,14 +95,27 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Leaves the group, for as long as the client takes. However the engine ended: no call of it goes on, and nothing
+    /// of it is committed from here on.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn leave(self) {
+        self.fence_all();
+        self.consumer.close();
+    }
+
+    fn fence_all(&self) {
+        for partition in &self.dispatch.partitions {
+            partition.state.fence();
+            partition.wake();
+        }
+    }
+}
+
 /// Closes an engine's client, and drops the rest of it, on a thread of its own, which is abandoned if the brokers do not
 /// let it end in time.
 pub(super) fn close(engine: Engine) {
-    // However it ended: no call of it goes on, and nothing of it is committed from here on.
-    for partition in &engine.dispatch.partitions {
-        partition.state.fence();
-        partition.wake();
-    }
+    engine.fence_all();
     let (send, closed) = channel::<()>();
     let thread = std::thread::Builder::new().name("kafka-close".into());
     let spawned = thread.spawn(move || {

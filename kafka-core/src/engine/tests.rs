@@ -169,7 +169,7 @@ impl Bench {
                 failed: Arc::clone(&failed),
             },
             routes: routes(handler),
-            spawner: Spawner::new(tokio::runtime::Handle::current()),
+            spawner: Spawner::Tokio(tokio::runtime::Handle::current()),
             monitor: Arc::clone(&monitor),
             flush: Box::new(|_| {}),
         });

@@ -76,7 +76,7 @@ impl GroupHandle {
                 failed: Arc::new(FirstError::default()),
             },
             routes,
-            spawner: Spawner::new(tokio::runtime::Handle::current()),
+            spawner: Spawner::Tokio(tokio::runtime::Handle::current()),
             monitor: Arc::clone(&monitor),
             // What cannot be sent in time is the handlers' own: dead letters were waited for.
             flush: Box::new(move |wait: Duration| drop(producer.flush(wait))),

@@ -1,6 +1,7 @@
 //! `harness`: commands for working on kafka-runtime.
 
 mod kafka;
+mod simulate;
 
 use clap::{Parser, Subcommand};
 
@@ -15,10 +16,12 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Kafka(kafka::KafkaArgs),
+    Simulate(simulate::SimulateArgs),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Kafka(args) => kafka::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
     }
 }

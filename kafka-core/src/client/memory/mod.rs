@@ -312,6 +312,21 @@ impl MemberView<'_> {
         self.with(|member| change(&mut member.faults));
     }
 
+    /// Takes back what it was told and has not polled.
+    pub(crate) fn forget_events(&self) {
+        self.with(|member| member.events.clear());
+    }
+
+    /// Takes back what it stored, as a client does that has learnt that it lost its partitions.
+    pub(crate) fn forget_stored(&self) {
+        self.with(|member| member.stored.clear());
+    }
+
+    /// Returns the next offset that it reads of a partition.
+    pub(crate) fn position(&self, of: &TopicPartition) -> Option<Offset> {
+        self.with(|member| member.positions.get(of).copied())
+    }
+
     /// True if it has polled all that it was told.
     pub(crate) fn has_heard(&self) -> bool {
         self.with(|member| member.events.is_empty())
