@@ -247,6 +247,7 @@ impl Observer for Watcher {
                 .violate(Check::Secrets, "an event shows what is in a record");
         }
         let mut world = self.world.lock();
+        world.note(|| format!("member {} says {event:?}", self.member.0));
         match event {
             Event::Skipped {
                 record,
@@ -254,7 +255,11 @@ impl Observer for Watcher {
                 ..
             } => {
                 let at = TopicPartition::new(record.topic(), record.partition());
-                world.skipped(&at, record.offset());
+                world.skipped(self.member, &at, record.offset());
+            }
+            Event::DeadLettered { record, .. } => {
+                let at = TopicPartition::new(record.topic(), record.partition());
+                world.dead_lettered(self.member, &at, record.offset());
             }
             Event::Revoked { partitions, .. } => {
                 world.counts.revokes += 1;
@@ -267,6 +272,11 @@ impl Observer for Watcher {
                 for at in *partitions {
                     world.excuse(at);
                     world.end_zombie(self.member, at);
+                }
+            }
+            Event::Assigned { partitions, .. } => {
+                for (at, from) in *partitions {
+                    world.assigned(self.member, at, *from);
                 }
             }
             Event::Paused { .. } => world.counts.pauses += 1,

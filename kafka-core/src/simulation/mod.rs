@@ -35,6 +35,8 @@ pub struct Run {
     pub violation: Option<Violation>,
     /// What happened in it.
     pub counts: Counts,
+    /// The same line by line, if it was asked for.
+    pub trace: Vec<String>,
 }
 
 impl Run {
@@ -48,6 +50,7 @@ impl Run {
                 step: 0,
             }),
             counts: Counts::default(),
+            trace: Vec::new(),
         }
     }
 }
@@ -56,11 +59,11 @@ impl Run {
 /// behind others of its key.
 const LAST_ROUNDS: usize = 4000;
 
-/// Runs one seed.
+/// Runs one seed; `with_trace` keeps what happens, line by line.
 ///
 /// # Panics
 /// If no tokio runtime can be made.
-pub fn run(seed: u64) -> Run {
+pub fn run(seed: u64, with_trace: bool) -> Run {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -72,12 +75,17 @@ pub fn run(seed: u64) -> Run {
     let runtime = runtime.expect("a runtime of one thread");
     runtime.block_on(async {
         let mut simulation = Simulation::new(seed);
+        if with_trace {
+            let setup = format!("{:?}", simulation.setup);
+            simulation.world.lock().trace = Some(vec![setup]);
+        }
         simulation.run().await;
-        let world = simulation.world.lock();
+        let mut world = simulation.world.lock();
         Run {
             seed,
             violation: world.violation.clone(),
             counts: world.counts,
+            trace: world.trace.take().unwrap_or_default(),
         }
     })
 }
@@ -301,7 +309,9 @@ impl Simulation {
     }
 
     async fn disturb(&mut self) {
-        match self.random.below(12) {
+        let what = self.random.below(12);
+        self.world.lock().note(|| format!("disturbance {what}"));
+        match what {
             0..4 if self.setup.rebalances => self.group.rebalance(&mut self.random),
             4 if self.setup.rebalances => self.group.supersede(&mut self.random),
             5 if self.setup.rebalances && self.group.members.len() < 6 => self.group.join(),
@@ -518,7 +528,10 @@ mod tests {
     #[test]
     fn a_seed_gives_the_same_run_again() {
         for seed in 0..5 {
-            assert_eq!(format!("{:?}", run(seed)), format!("{:?}", run(seed)));
+            assert_eq!(
+                format!("{:?}", run(seed, true)),
+                format!("{:?}", run(seed, true))
+            );
         }
     }
 }

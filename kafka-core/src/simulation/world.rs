@@ -121,8 +121,27 @@ struct Call {
     epoch: u64,
     at: TopicPartition,
     index: usize,
+    /// The turn that it belongs to.
+    turn: u64,
     since: Instant,
     is_reported: bool,
+}
+
+/// One assignment of a partition to a member.
+#[derive(Clone, Debug, Default)]
+struct Turn {
+    id: u64,
+    /// The first record that it reads.
+    start: usize,
+    fates: BTreeMap<usize, TurnFate>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TurnFate {
+    Started,
+    /// It may wait for its next attempt, or for its dead letter.
+    Failed,
+    Over,
 }
 
 #[derive(Default)]
@@ -210,12 +229,16 @@ pub(super) struct World {
     zombies: HashSet<(MemberId, TopicPartition)>,
     /// Calls of it were dropped since it was assigned.
     dropped: HashSet<(MemberId, TopicPartition)>,
+    /// What became of the records that a member received in its latest assignment of a partition.
+    turns: HashMap<(MemberId, TopicPartition), Turn>,
     last_round: HashMap<MemberId, Instant>,
     committed: BTreeMap<TopicPartition, Offset>,
     /// How far the dead letters have been read, by partition.
     letters_read: BTreeMap<TopicPartition, Offset>,
     /// Nothing hangs any more, nothing waits.
     is_released: bool,
+    /// What happened, if somebody wants to read it.
+    pub(super) trace: Option<Vec<String>>,
 }
 
 /// The world, for whoever changes it; clones are the same.
@@ -239,10 +262,12 @@ impl SharedWorld {
             epochs: HashMap::new(),
             zombies: HashSet::new(),
             dropped: HashSet::new(),
+            turns: HashMap::new(),
             last_round: HashMap::new(),
             committed: BTreeMap::new(),
             letters_read: BTreeMap::new(),
             is_released: false,
+            trace: None,
         })))
     }
 
@@ -265,6 +290,13 @@ impl World {
         });
     }
 
+    /// Notes what happens, if somebody wants to read it.
+    pub(super) fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>4} {}", self.step, text()));
+        }
+    }
+
     // ---- records
 
     pub(super) fn write(&mut self, at: &TopicPartition, key: Option<u8>, kind: Kind) {
@@ -279,6 +311,7 @@ impl World {
             .header(MARK, SECRET)
             .header(format!("{DEAD_LETTER_HEADER_PREFIX}offset"), "-7");
         let offset = self.broker.append(at, payload);
+        self.note(|| format!("written {at}@{offset} key {key:?} {kind:?}"));
         self.counts.records += 1;
         if let Some(log) = self.logs.get_mut(at) {
             log.push(Entry {
@@ -325,6 +358,13 @@ impl World {
             meta.offset(),
             member.0
         );
+        self.note(|| {
+            let attempt = meta.attempt();
+            format!(
+                "call {what}, attempt {attempt}, key {:?}, {:?}",
+                entry.key, entry.kind
+            )
+        });
         self.counts.calls += 1;
 
         let earlier = &self.logs[&at][..index];
@@ -338,13 +378,24 @@ impl World {
             );
             self.violate(Check::Order, text);
         }
+        if let Some(turn) = self.turns.get(&(member, at.clone())) {
+            let mut later = turn.fates.range(index + 1..);
+            let passed = later.find(|(later, _)| self.shares_chain(&self.logs[&at][**later], &entry));
+            if let Some((later, _)) = passed {
+                let text = format!("{what}: a step back from offset {}", self.logs[&at][*later].offset);
+                self.violate(Check::Order, text);
+            }
+        }
+        self.set_turn(member, &at, index, TurnFate::Started);
         let overlapping = self.calls.values().find(|call| {
             let other = &self.logs[&call.at][call.index];
             call.at == at
                 && (call.index == index || self.shares_chain(other, &entry))
                 && (call.member == member
                     || !self.zombies.contains(&(call.member, at.clone()))
-                        && !self.zombies.contains(&(member, at.clone())))
+                        && !self.zombies.contains(&(member, at.clone()))
+                        // What was given back is never polled again, only dropped: `touch` sees to that.
+                        && self.broker.member(call.member).assigned().contains(&at))
         });
         if let Some(other) = overlapping {
             let text = format!(
@@ -381,6 +432,7 @@ impl World {
                 format!("{what}: {running} calls run at once"),
             );
         }
+        let turn = self.turns.get(&(member, at.clone())).map_or(0, |turn| turn.id);
         let id = self.next_call;
         self.next_call += 1;
         self.calls.insert(
@@ -390,6 +442,7 @@ impl World {
                 epoch,
                 at,
                 index,
+                turn,
                 since: now(),
                 is_reported: false,
             },
@@ -430,6 +483,24 @@ impl World {
             );
             self.check_owner(call.member, call.epoch, &call.at, &what);
         }
+    }
+
+    fn set_turn(&mut self, member: MemberId, at: &TopicPartition, index: usize, fate: TurnFate) {
+        let turn = self.turns.entry((member, at.clone())).or_default();
+        turn.fates.insert(index, fate);
+    }
+
+    /// A member begins to read a partition.
+    pub(super) fn assigned(&mut self, member: MemberId, at: &TopicPartition, from: Option<Offset>) {
+        let start = self.index_of(at, from.unwrap_or_default().0);
+        let turn = Turn {
+            id: self.next_call,
+            start,
+            fates: BTreeMap::new(),
+        };
+        self.next_call += 1;
+        self.turns.insert((member, at.clone()), turn);
+        self.dropped.remove(&(member, at.clone()));
     }
 
     /// Waits at a call's gate.
@@ -475,8 +546,22 @@ impl World {
         let Some(call) = self.calls.remove(&id) else {
             return;
         };
+        self.note(|| {
+            format!(
+                "end of {}#{} by member {}: {end:?}",
+                call.at, call.index, call.member.0
+            )
+        });
         let place = (call.member, call.at.clone());
         let is_zombie = self.zombies.contains(&place);
+        if self.turns.get(&place).is_some_and(|turn| turn.id == call.turn) {
+            let fate = match end {
+                End::Good => TurnFate::Over,
+                // A call that took too long is dropped, too.
+                End::Failed | End::Dropped => TurnFate::Failed,
+            };
+            self.set_turn(call.member, &call.at, call.index, fate);
+        }
         let Some(entry) = self
             .logs
             .get_mut(&call.at)
@@ -561,11 +646,19 @@ impl World {
         self.last_round.insert(member, now());
     }
 
-    pub(super) fn skipped(&mut self, at: &TopicPartition, offset: Offset) {
+    /// A record was skipped by the policy.
+    pub(super) fn skipped(&mut self, member: MemberId, at: &TopicPartition, offset: Offset) {
         let index = self.index_of(at, offset.0);
         if let Some(entry) = self.logs.get_mut(at).and_then(|log| log.get_mut(index)) {
             entry.fate = Fate::Skipped;
         }
+        self.set_turn(member, at, index, TurnFate::Over);
+    }
+
+    /// A member knows that the dead letter of a record was written.
+    pub(super) fn dead_lettered(&mut self, member: MemberId, at: &TopicPartition, offset: Offset) {
+        let index = self.index_of(at, offset.0);
+        self.set_turn(member, at, index, TurnFate::Over);
     }
 
     // ---- commits and dead letters
@@ -578,6 +671,7 @@ impl World {
         self.read_dead_letters();
         for Commit { at, offset, .. } in commits {
             self.counts.commits += 1;
+            self.note(|| format!("committed {at} {offset}"));
             let before = self
                 .committed
                 .insert(at.clone(), offset)
@@ -702,18 +796,20 @@ impl World {
             {
                 continue;
             }
+            let Some(turn) = self.turns.get(&(member, at.clone())) else {
+                continue;
+            };
             let log = &self.logs[at];
-            let received = &log[..log.partition_point(|entry| entry.offset < position)];
-            for (index, entry) in received.iter().enumerate() {
-                if entry.fate != Fate::Open || entry.has_failed || entry.kind == Kind::Undecodable {
+            let end = log.partition_point(|entry| entry.offset < position);
+            let is_over = |index: usize| turn.fates.get(&index) == Some(&TurnFate::Over);
+            for index in turn.start..end {
+                let entry = &log[index];
+                let has_failed = turn.fates.get(&index) == Some(&TurnFate::Failed);
+                if is_over(index) || has_failed || entry.kind == Kind::Undecodable {
                     continue;
                 }
-                let waits = received[..index]
-                    .iter()
-                    .any(|e| e.fate == Fate::Open && self.shares_chain(e, entry));
-                let runs = running
-                    .iter()
-                    .any(|call| call.at == *at && call.index == index);
+                let waits = (turn.start..index).any(|i| !is_over(i) && self.shares_chain(&log[i], entry));
+                let runs = running.iter().any(|call| call.at == *at && call.index == index);
                 if !waits && !runs {
                     let text = format!("{at}@{} waits for nothing, and does not run", entry.offset);
                     return self.violate(Check::Starvation, text);

@@ -3,6 +3,8 @@
 mod kafka;
 mod simulate;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Commands for working on kafka-runtime.
@@ -19,9 +21,9 @@ enum Command {
     Simulate(simulate::SimulateArgs),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Kafka(args) => kafka::run(&args),
-        Command::Simulate(args) => simulate::run(&args),
+        Command::Kafka(args) => kafka::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Simulate(args) => Ok(simulate::run(&args)),
     }
 }

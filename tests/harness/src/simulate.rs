@@ -1,11 +1,11 @@
 //! `harness simulate`: the engine in simulated runs, seed by seed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use clap::Args;
 use kafka_core::__simulation::{Counts, Run, run as run_seed};
 
@@ -18,7 +18,7 @@ pub(crate) struct SimulateArgs {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// This seed alone, with what happened in it.
+    /// This seed alone, with what happened in it, line by line.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
 }
@@ -26,21 +26,23 @@ pub(crate) struct SimulateArgs {
 /// Seeds that failed are told until there are this many.
 const TOLD: usize = 10;
 
-pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: &SimulateArgs) -> ExitCode {
     silence_panics();
     if let Some(seed) = args.seed {
-        let run = run_one(seed);
+        let run = run_one(seed, true);
+        for line in &run.trace {
+            println!("{line}");
+        }
         println!("{:#?}", run.counts);
         if let Some(violation) = run.violation {
-            bail!(
+            println!(
                 "FAIL seed {seed}: {:?} in step {}: {}",
-                violation.check,
-                violation.step,
-                violation.text
+                violation.check, violation.step, violation.text
             );
+            return ExitCode::FAILURE;
         }
         println!("PASS seed {seed}");
-        return Ok(());
+        return ExitCode::SUCCESS;
     }
     let started = Instant::now();
     let report = run_many(args.from..args.from + args.seeds, |_| false);
@@ -77,22 +79,24 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<()> {
     }
     let rate = report.seeds as f64 / started.elapsed().as_secs_f64();
     if !report.failed.is_empty() {
-        bail!(
+        println!(
             "FAIL {} of {} seeds, {rate:.0} seeds/s",
             report.failed.len(),
             report.seeds
         );
+        return ExitCode::FAILURE;
     }
     let unseen = counts.unseen();
     if !unseen.is_empty() {
-        bail!(
+        println!(
             "INCONCLUSIVE {} seeds, in which there was no {}",
             report.seeds,
             unseen.join(", no ")
         );
+        return ExitCode::FAILURE;
     }
     println!("PASS {} seeds, {rate:.0} seeds/s", report.seeds);
-    Ok(())
+    ExitCode::SUCCESS
 }
 
 /// What many runs came to.
@@ -124,7 +128,7 @@ pub(crate) fn run_many(
                     if seed >= seeds.end || is_over.load(Ordering::Relaxed) {
                         return;
                     }
-                    let run = run_one(seed);
+                    let run = run_one(seed, false);
                     let mut report = report
                         .lock()
                         .unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -151,8 +155,8 @@ pub(crate) fn run_many(
 }
 
 /// A panic of the engine is a violation of its own.
-fn run_one(seed: u64) -> Run {
-    catch_unwind(AssertUnwindSafe(|| run_seed(seed))).unwrap_or_else(|panic| {
+fn run_one(seed: u64, with_trace: bool) -> Run {
+    catch_unwind(AssertUnwindSafe(|| run_seed(seed, with_trace))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Run::panicked(seed, text.unwrap_or_default())
@@ -161,7 +165,5 @@ fn run_one(seed: u64) -> Run {
 
 /// Handlers panic as the simulation says: nobody wants to read that. What is not caught is told as a violation.
 pub(crate) fn silence_panics() {
-    if std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value == "0") {
-        std::panic::set_hook(Box::new(|_| {}));
-    }
+    std::panic::set_hook(Box::new(|_| {}));
 }
