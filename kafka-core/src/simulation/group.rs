@@ -243,7 +243,6 @@ impl Group {
         let view = broker.member(member.id);
         let lost = view.assigned();
         view.set_faults(|faults| faults.commits = None);
-        view.forget_stored();
         view.tell(Polled::Lost(lost));
         member.is_valid = true;
     }

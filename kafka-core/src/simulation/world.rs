@@ -617,6 +617,7 @@ impl World {
         let waits =
             |e: &Entry| e.fate == Fate::Open && (e.has_failed || e.kind == Kind::Undecodable);
         let is_hindered = self.dropped.remove(&place)
+            || self.broker.member(member).cannot_commit()
             || self
                 .calls
                 .values()

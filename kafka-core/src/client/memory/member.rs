@@ -140,9 +140,9 @@ impl Consumer for Member {
         }
         // What cannot be committed now never is: the partition is another member's.
         let _ = state.commit(self.id, |at| partitions.contains(at));
-        state.members[self.id.0]
-            .stored
-            .retain(|at, _| !partitions.contains(at));
+        let member = &mut state.members[self.id.0];
+        member.stored.retain(|at, _| !partitions.contains(at));
+        member.is_lost = false;
         Ok(())
     }
 
@@ -196,5 +196,12 @@ impl Consumer for Member {
         let member = &mut state.members[self.id.0];
         member.positions.clear();
         member.is_closed = true;
+    }
+}
+
+impl Drop for Member {
+    /// A client that is dropped without a close is a process that was killed.
+    fn drop(&mut self) {
+        self.with(|member| member.is_closed = true);
     }
 }

@@ -76,6 +76,8 @@ struct MemberState {
     /// What each assignment was answered with.
     answers: Vec<Vec<TopicPartition>>,
     faults: Faults,
+    /// It was told that its partitions are lost, and has not answered: nothing of it is committed, as in librdkafka.
+    is_lost: bool,
     is_closed: bool,
 }
 
@@ -117,6 +119,9 @@ impl State {
         of: impl Fn(&TopicPartition) -> bool,
     ) -> Result<(), ClientError> {
         let state = &mut self.members[member.0];
+        if state.is_lost {
+            return Ok(());
+        }
         if let Some(refusal) = &state.faults.commits {
             return Err(refusal.clone());
         }
@@ -301,7 +306,10 @@ impl MemberView<'_> {
 
     /// What the member's next poll returns, before any record.
     pub(crate) fn tell(&self, event: Polled) {
-        self.with(|member| member.events.push_back(event));
+        self.with(|member| {
+            member.is_lost |= matches!(event, Polled::Lost(_));
+            member.events.push_back(event);
+        });
     }
 
     pub(crate) fn set_eager(&self, is_eager: bool) {
@@ -317,9 +325,9 @@ impl MemberView<'_> {
         self.with(|member| member.events.clear());
     }
 
-    /// Takes back what it stored, as a client does that has learnt that it lost its partitions.
-    pub(crate) fn forget_stored(&self) {
-        self.with(|member| member.stored.clear());
+    /// True while its commits fail.
+    pub(crate) fn cannot_commit(&self) -> bool {
+        self.with(|member| member.faults.commits.is_some())
     }
 
     /// Returns the next offset that it reads of a partition.
