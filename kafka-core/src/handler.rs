@@ -8,6 +8,7 @@ use crate::decode_error::DecodeError;
 use crate::engine::lane::{Lane, LaneDriver};
 use crate::extract::{FromContext, HandlerContext, Requirements};
 use crate::failure::backoff::Retry;
+use crate::failure::breaker::Breaker;
 use crate::failure::policy::FailurePolicy;
 use crate::outcome::{Failure, IntoOutcome, Outcome};
 use crate::payload::FromRecord;
@@ -82,6 +83,7 @@ pub(crate) struct HandlerOptions {
     pub(crate) enabled_if: Option<String>,
     pub(crate) start: Start,
     pub(crate) max_payload: Option<usize>,
+    pub(crate) breaker: Breaker,
 }
 
 impl HandlerOptions {
@@ -103,6 +105,7 @@ impl HandlerOptions {
             enabled_if: None,
             start: Start::Earliest,
             max_payload: None,
+            breaker: Breaker::DEFAULT,
         }
     }
 }
@@ -306,6 +309,13 @@ impl Handler {
     #[must_use]
     pub fn start(mut self, start: Start) -> Self {
         self.options.start = start;
+        self
+    }
+
+    /// Sets when the handler is taken to be failing as a whole, and no longer fed. Default: [`Breaker::DEFAULT`].
+    #[must_use]
+    pub fn breaker(mut self, breaker: Breaker) -> Self {
+        self.options.breaker = breaker;
         self
     }
 

@@ -48,11 +48,12 @@ pub use extract::{
     CancellationToken, FromContext, HandlerContext, Key, RecordMetadata, Requirements, State,
 };
 pub use failure::backoff::Retry;
+pub use failure::breaker::Breaker;
 pub use failure::dead_letter::PREFIX as DEAD_LETTER_HEADER_PREFIX;
 pub use failure::policy::FailurePolicy;
 pub use handler::{Handler, HandlerFn, Ordering, Place, Start};
 pub use manager::{ConsumerState, KafkaConsumer, KafkaManager, ManagerError, SubscribeOptions};
-pub use observe::{Event, Observer, TracingObserver};
+pub use observe::{Event, Observer, Suspicion, TracingObserver};
 pub use outcome::{
     BoxError, Classifier, Classify, ErrorClass, Failure, FailureKind, HandlerError, IntoOutcome,
     Outcome, PermanentError, RetryableError,

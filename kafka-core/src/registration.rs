@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::engine::lane::LaneDriver;
 use crate::extract::Requirements;
 use crate::failure::backoff::Retry;
+use crate::failure::breaker::Breaker;
 use crate::failure::policy::FailurePolicy;
 use crate::handler::{Handler, HandlerOptions, Ordering, Place, Start};
 use crate::outcome::Classifier;
@@ -184,6 +185,7 @@ impl Registration {
             enabled_if: self.enabled_if.map(str::to_owned),
             start: self.start,
             max_payload: self.max_payload,
+            breaker: Breaker::DEFAULT,
         };
         Handler::from_parts(options, self.place, self.requires, self.driver)
     }

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use crate::engine::route::{ActiveHandler, Routes};
 use crate::error::ClientError;
 use crate::extract::{Requirements, States};
+use crate::failure::breaker::BreakerState;
 use crate::failure::policy::FailurePolicy;
 use crate::handler::{Handler, Place};
 use crate::table::{StartRow, StartTable};
@@ -459,6 +460,7 @@ pub(crate) fn activate(handler: &Handler, dead_letter: Option<Arc<str>>) -> Arc<
         start: options.start,
         max_payload: options.max_payload,
         permits: Arc::new(Semaphore::new(options.concurrency)),
+        breaker: BreakerState::new(options.breaker),
         handler: handler.clone(),
     })
 }

@@ -22,10 +22,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering as Atomic};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::lane_task::{LaneShared, SlotWaker, lock};
 use super::partition::Mode;
@@ -34,9 +34,11 @@ use crate::decode_error::DecodeError;
 use crate::error::{RunError, panic_text};
 use crate::extract::HandlerContext;
 use crate::failure::backoff::jitter;
+use crate::failure::breaker::{Admission, BreakerState, Change};
 use crate::failure::dead_letter::DeadLetter;
 use crate::failure::policy::{Decision, FailurePolicy, decide};
 use crate::handler::Ordering;
+use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 use crate::outcome::{Failure, FailureKind, Outcome};
 use crate::record::{Record, RecordBatch, RecordPlace};
@@ -57,10 +59,27 @@ struct Work {
     chain: Option<u64>,
     /// From 1.
     attempt: u32,
+    /// When this attempt began, if somebody wants to know or it has to wait.
     started: Option<Instant>,
+    /// It is reported when it has run for this long.
+    report_at: Duration,
+    /// How it ends decides whether the handler is fed again.
+    is_probe: bool,
 }
 
 impl Work {
+    fn new(batch: Arc<RecordBatch>, index: usize, chain: Option<u64>) -> Self {
+        Self {
+            batch,
+            index,
+            chain,
+            attempt: 1,
+            started: None,
+            report_at: Duration::ZERO,
+            is_probe: false,
+        }
+    }
+
     fn record(&self) -> Record {
         self.batch.record(self.index)
     }
@@ -108,6 +127,10 @@ pub struct Lane<F, Fut> {
     busy: usize,
     turn: Vec<usize>,
     after: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Until the breaker may be asked again.
+    held: Option<Pin<Box<Sleep>>>,
+    /// First attempts of this turn that ended well.
+    good: u32,
     is_open: bool,
     timed: bool,
     /// One past the highest sequence that was started.
@@ -141,6 +164,8 @@ where
             busy: 0,
             turn: Vec::new(),
             after: None,
+            held: None,
+            good: 0,
             is_open: false,
             timed: false,
             started: 0,
@@ -153,7 +178,7 @@ where
         if self.is_open {
             return Poll::Ready(());
         }
-        if !lane.after.is_empty() {
+        if !lane.after.is_empty() && !mutant::is_active(Mutant::IgnoreEarlierCalls) {
             let after = self.after.get_or_insert_with(|| {
                 let after = lane.after.clone();
                 Box::pin(async move {
@@ -187,8 +212,14 @@ where
             let Some(permit) = self.take_permit(cx) else {
                 return;
             };
+            let Some(is_probe) = self.admit(lane, cx) else {
+                return self.keep_permit(permit);
+            };
             self.due.pop_front();
             self.slots[slot].permit = Some(permit);
+            if let Some(work) = &mut self.slots[slot].work {
+                work.is_probe = is_probe;
+            }
             self.start(slot, lane, cx);
         }
     }
@@ -207,11 +238,7 @@ where
                 lock(&lane.inbox).clear();
                 return Intake::Dry;
             }
-            let chain = match lane.handler.ordering {
-                Ordering::Key if batch.has_key(index) => Some(batch.key_hash(index)),
-                Ordering::Key | Ordering::None => None,
-                Ordering::Partition => Some(0),
-            };
+            let chain = chain_of(lane.handler.ordering, &batch, index);
             if let Some(waiting) = chain.and_then(|chain| self.chains.get_mut(&chain)) {
                 waiting.push_back((Arc::clone(&batch), index));
                 self.cursor = Some((batch, index + 1));
@@ -221,14 +248,16 @@ where
                 self.cursor = Some((batch, index));
                 return Intake::NoPermit;
             };
+            let Some(is_probe) = self.admit(lane, cx) else {
+                self.keep_permit(permit);
+                self.cursor = Some((batch, index));
+                return Intake::Held;
+            };
             let slot = self.free_slot(lane);
             self.slots[slot].permit = Some(permit);
             self.slots[slot].work = Some(Work {
-                batch: Arc::clone(&batch),
-                index,
-                chain,
-                attempt: 1,
-                started: None,
+                is_probe,
+                ..Work::new(Arc::clone(&batch), index, chain)
             });
             self.cursor = Some((batch, index + 1));
             self.busy += 1;
@@ -260,6 +289,56 @@ where
         })
     }
 
+    /// Asks the handler's breaker for an attempt: whether it is the one that decides; `None` if not now.
+    fn admit(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Option<bool> {
+        let breaker = &lane.handler.breaker;
+        if !breaker.is_open() || mutant::is_active(Mutant::NoBreaker) {
+            return Some(false);
+        }
+        loop {
+            let until = match breaker.admit(now()) {
+                Admission::Yes => return Some(false),
+                Admission::Probe => return Some(true),
+                Admission::NotBefore(until) => until.into(),
+            };
+            let held = self
+                .held
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+            held.as_mut().reset(until);
+            if held.as_mut().poll(cx).is_pending() {
+                return None;
+            }
+        }
+    }
+
+    /// Tells the breaker how attempts ended, and everybody what that did.
+    fn tell_breaker(
+        lane: &LaneShared,
+        tell: impl FnOnce(&BreakerState, std::time::Instant) -> Option<Change>,
+    ) {
+        let event = match tell(&lane.handler.breaker, now()) {
+            None => return,
+            Some(Change::Opened { failed, of, wait }) => Event::BreakerOpened {
+                group_id: &lane.group.group_id,
+                handler: &lane.handler.name,
+                failed,
+                of,
+                wait,
+            },
+            Some(Change::Closed) => Event::BreakerClosed {
+                group_id: &lane.group.group_id,
+                handler: &lane.handler.name,
+            },
+        };
+        lane.group.observers.emit(&event);
+    }
+
+    fn keep_permit(&mut self, permit: OwnedSemaphorePermit) {
+        if let Some(permits) = &mut self.permits {
+            permits.keep(permit);
+        }
+    }
+
     fn take_permit(&mut self, cx: &mut Context<'_>) -> Option<OwnedSemaphorePermit> {
         self.permits.as_mut()?.take(cx)
     }
@@ -272,6 +351,7 @@ where
         };
         self.started = self.started.max(work.sequence() + 1);
         work.started = self.timed.then(Instant::now);
+        work.report_at = lane.group.max_call_age;
         if let Some(limit) = lane.handler.max_payload {
             let size = work.batch.value_len(work.index);
             if size > limit {
@@ -281,9 +361,11 @@ where
             }
         }
         let cx_of_call = HandlerContext::new(&lane.context, work.attempt);
+        lane.begins_poll(work.sequence());
         let call = catch_unwind(AssertUnwindSafe(|| {
             (self.adapter)(work.record(), cx_of_call)
         }));
+        lane.ends_poll();
         match call {
             Ok(call) => {
                 at.call.set(Some(call));
@@ -303,15 +385,20 @@ where
         match &mut at.stage {
             Stage::Free | Stage::Due | Stage::Stopped => {}
             Stage::Calling(timer) => {
+                lane.begins_poll(at.work.as_ref().map_or(0, Work::sequence));
                 let polled =
                     catch_unwind(AssertUnwindSafe(|| match at.call.as_mut().as_pin_mut() {
                         Some(call) => call.poll(&mut slot_cx),
                         None => unreachable!("a slot that is calling has a call"),
                     }));
+                lane.ends_poll();
                 let outcome = match polled {
                     Ok(Poll::Ready(outcome)) => outcome,
                     Err(panic) => panicked(&*panic),
                     Ok(Poll::Pending) => {
+                        if let Some(work) = &mut at.work {
+                            work.started.get_or_insert_with(Instant::now);
+                        }
                         let Some(timeout) = lane.handler.timeout else {
                             return;
                         };
@@ -357,9 +444,18 @@ where
         };
         let observers = &lane.group.observers;
         let handler = &*lane.handler.name;
+        let has_failed = matches!(outcome, Outcome::Fail(_));
+        if std::mem::take(&mut work.is_probe) {
+            Self::tell_breaker(lane, |breaker, now| breaker.probed(!has_failed, now));
+        } else if work.attempt == 1 && has_failed {
+            let good = std::mem::take(&mut self.good);
+            Self::tell_breaker(lane, |breaker, now| breaker.count(good, 1, now));
+        } else if work.attempt == 1 {
+            self.good += 1;
+        }
         let failure = match outcome {
             Outcome::Ack => {
-                if let Some(started) = work.started {
+                if let Some(started) = work.started.filter(|_| self.timed) {
                     observers.emit(&Event::Handled {
                         record: &work.record(),
                         handler,
@@ -380,6 +476,19 @@ where
             }
             Outcome::Fail(failure) => failure,
         };
+        let is_forgotten = match failure.kind() {
+            FailureKind::Panic => mutant::is_active(Mutant::AckPanics),
+            FailureKind::Decode => mutant::is_active(Mutant::AckUndecodable),
+            _ => false,
+        };
+        if is_forgotten {
+            return self.settle(slot);
+        }
+        if mutant::is_active(Mutant::LeakPermits)
+            && let Some(permit) = at.permit.take()
+        {
+            permit.forget();
+        }
         let record = work.record();
         let seed = work.sequence() ^ (u64::from(work.attempt) << 48);
         if let Decision::RetryAfter(after) = decide(
@@ -418,6 +527,12 @@ where
                     failure,
                 }));
                 self.poll_slot(slot, lane, cx);
+                let at = &self.slots[slot];
+                if mutant::is_active(Mutant::AckBeforeDeadLetter)
+                    && matches!(at.stage, Stage::GivingUp(_))
+                {
+                    self.settle(slot);
+                }
             }
             FailurePolicy::Skip => {
                 observers.emit(&Event::Skipped {
@@ -474,13 +589,7 @@ where
             next
         });
         if let Some((batch, index)) = next {
-            at.work = Some(Work {
-                batch,
-                index,
-                chain: work.chain,
-                attempt: 1,
-                started: None,
-            });
+            at.work = Some(Work::new(batch, index, work.chain));
             // Started from `start_due`, not from here: a long chain of calls that finish at once must not recurse.
             at.stage = Stage::Due;
             self.due.push_front(slot);
@@ -496,8 +605,12 @@ where
     /// Forgets retries that wait and records from the drain's end on: whoever owns the partition next has them again.
     /// False until that end is known.
     fn drain(&mut self, lane: &Arc<LaneShared>) -> bool {
-        self.forget(lane, |slot, _| {
-            matches!(slot.stage, Stage::Backoff(_) | Stage::Stopped)
+        // What the breaker holds back waits like a retry.
+        let is_held = lane.handler.breaker.is_open();
+        self.forget(lane, |slot, _| match slot.stage {
+            Stage::Backoff(_) | Stage::Stopped => true,
+            Stage::Due => is_held,
+            _ => false,
         });
         lane.drains(self.started);
         let Some(end) = lane.partition.drain_end() else {
@@ -509,6 +622,23 @@ where
         });
         self.due.retain(|slot| self.slots[*slot].work.is_some());
         true
+    }
+
+    /// Reports the calls that have been running for too long.
+    fn inspect(&mut self, lane: &Arc<LaneShared>) {
+        let now = Instant::now();
+        for slot in &mut self.slots {
+            let (Stage::Calling(_), Some(work)) = (&slot.stage, &mut slot.work) else {
+                continue;
+            };
+            let age = work.started.map_or(Duration::ZERO, |at| now - at);
+            if age >= work.report_at {
+                work.report_at = 2 * age;
+                let record = work.record();
+                let key_hash = Some(work.batch.key_hash(work.index));
+                lane.report_age(record.offset(), key_hash, age, false);
+            }
+        }
     }
 
     /// Frees the slots of records that are not finished, with all that waits behind them.
@@ -532,6 +662,16 @@ where
         }
     }
 
+    /// Gives up the records that were not started: whoever owns the partition next has them again.
+    fn give_up_waiting(&mut self, lane: &Arc<LaneShared>) {
+        if let Some((batch, index)) = self.cursor.take() {
+            lane.partition.give_up(batch.sequence(index));
+        }
+        lock(&lane.inbox).clear();
+        self.end = self.end.min(lane.partition.drain_end().unwrap_or(0));
+        lane.wake();
+    }
+
     fn flush_acks(&mut self, lane: &Arc<LaneShared>) {
         if !self.acks.is_empty() {
             lane.partition.ack(&self.acks);
@@ -545,6 +685,8 @@ where
 enum Intake {
     Dry,
     NoPermit,
+    /// The breaker is open.
+    Held,
     MoreTurns,
 }
 
@@ -558,6 +700,10 @@ where
         if lane.partition.mode() == Mode::Fenced {
             return Poll::Ready(());
         }
+        if lane.group.pulse.is_late() {
+            // Its partition may be another member's. The poll thread looks, and says so.
+            return Poll::Pending;
+        }
         if self.open(lane, cx).is_pending() {
             // Nothing of it has started: it may simply end.
             return if lane.partition.mode() == Mode::Running {
@@ -568,6 +714,9 @@ where
         }
         self.timed = lane.group.observers.wants_handled();
         self.poll_woken(lane, cx);
+        if lane.take_inspection() {
+            self.inspect(lane);
+        }
         if let Some(permits) = &mut self.permits {
             // Other lanes may have waited for them while these calls ran: first come, first served.
             permits.share();
@@ -583,6 +732,10 @@ where
             } else {
                 Intake::NoPermit
             };
+            if intake == Intake::Held && !is_running {
+                // It would hold up the drain for as long as everything fails.
+                self.give_up_waiting(lane);
+            }
             is_dry = intake == Intake::Dry;
             // A record of the intake may have ended with others behind it.
             again = intake == Intake::MoreTurns || (is_dry && !self.due.is_empty());
@@ -593,6 +746,10 @@ where
             permits.give_back(false);
         }
         self.flush_acks(lane);
+        if self.good > 0 {
+            let good = std::mem::take(&mut self.good);
+            Self::tell_breaker(lane, |breaker, now| breaker.count(good, 0, now));
+        }
         // A push between the intake and here is seen by the next turn, which it has woken.
         lane.is_behind.store(again, Atomic::Relaxed);
         lane.running.store(self.busy, Atomic::Relaxed);
@@ -603,6 +760,27 @@ where
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+}
+
+/// Tokio's clock, which tests pause.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+/// Which records a record waits for: those of the same chain.
+fn chain_of(ordering: Ordering, batch: &RecordBatch, index: usize) -> Option<u64> {
+    if mutant::is_active(Mutant::DropKeyChain) {
+        return None;
+    }
+    if mutant::is_active(Mutant::ChainWholePartition) {
+        return Some(0);
+    }
+    match ordering {
+        Ordering::Key if batch.has_key(index) => Some(batch.key_hash(index)),
+        Ordering::Key => mutant::is_active(Mutant::ChainNullKeys).then_some(0),
+        Ordering::None => None,
+        Ordering::Partition => Some(0),
     }
 }
 

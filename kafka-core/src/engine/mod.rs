@@ -3,16 +3,19 @@
 pub(crate) mod assignment;
 pub(crate) mod backpressure;
 pub(crate) mod dispatch;
+mod fence;
 pub(crate) mod lane;
 pub(crate) mod lane_task;
 pub(crate) mod monitor;
 pub(crate) mod partition;
 mod permit;
 pub(crate) mod poll;
+pub(crate) mod pulse;
 mod rebalance;
 pub(crate) mod route;
 pub(crate) mod spawn;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 pub(crate) mod watermark;

@@ -57,7 +57,7 @@ pub struct PartitionStatus {
     pub in_flight: usize,
     /// Bytes held for the records in flight.
     pub held_bytes: usize,
-    /// The next offset to commit, as handed to the client; `None` before the first record is finished.
+    /// The next offset to read, as the group has it; `None` before the first commit.
     pub committed: Option<Offset>,
     /// Paused, by the user or because too much waits.
     pub is_paused: bool,
@@ -172,7 +172,7 @@ fn status_of((state, is_paused): &(Arc<PartitionState>, bool)) -> PartitionStatu
         epoch: state.epoch.0,
         in_flight: state.in_flight(),
         held_bytes: state.held.get(),
-        committed: state.stored(),
+        committed: state.committed(),
         is_paused: *is_paused,
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::watermark::PartitionOffsets;
 use crate::extract::CancellationToken;
+use crate::mutant::{self, Mutant};
 use crate::record::{HeldBytes, Offset, TopicPartition};
 
 /// Counts the assignments of an engine; higher is later.
@@ -43,6 +44,8 @@ pub(crate) struct PartitionState {
     offsets: Mutex<PartitionOffsets>,
     /// The offset that was handed to the client last; -1 before the first.
     stored: AtomicI64,
+    /// The offset that the group took note of last; -1 before the first.
+    committed: AtomicI64,
     lanes: AtomicUsize,
     lanes_ended: Notify,
     /// Lanes that have not said yet what they had started when the drain began.
@@ -64,6 +67,7 @@ impl PartitionState {
             in_flight: AtomicUsize::new(0),
             offsets: Mutex::default(),
             stored: AtomicI64::new(-1),
+            committed: AtomicI64::new(-1),
             lanes: AtomicUsize::new(0),
             lanes_ended: Notify::new(),
             undrained_lanes: AtomicUsize::new(0),
@@ -102,7 +106,9 @@ impl PartitionState {
 
     /// Returns the offset that may be committed, if it is past the one that was stored last.
     pub(crate) fn to_store(&self) -> Option<Offset> {
+        let too_far = i64::from(mutant::is_active(Mutant::CommitOneTooFar));
         self.committable()
+            .map(|offset| Offset(offset.0 + too_far))
             .filter(|offset| offset.0 > self.stored.load(Ordering::Relaxed))
     }
 
@@ -116,6 +122,22 @@ impl PartitionState {
     pub(crate) fn stored(&self) -> Option<Offset> {
         let stored = self.stored.load(Ordering::Relaxed);
         (stored >= 0).then_some(Offset(stored))
+    }
+
+    /// Takes note that the group has this offset.
+    pub(crate) fn set_committed(&self, offset: Offset) {
+        self.committed.store(offset.0, Ordering::Relaxed);
+    }
+
+    /// Returns the offset that the group has.
+    pub(crate) fn committed(&self) -> Option<Offset> {
+        let committed = self.committed.load(Ordering::Relaxed);
+        (committed >= 0).then_some(Offset(committed))
+    }
+
+    /// Returns the offset of a record that is not acked.
+    pub(crate) fn offset_of(&self, sequence: u64) -> Option<Offset> {
+        self.offsets().offset_of(sequence)
     }
 
     /// Returns how many records were received and are not acked.
@@ -138,6 +160,9 @@ impl PartitionState {
 
     /// Ends the epoch: cancellation fires, and no ack counts from here on. The lanes must be woken to see it.
     pub(crate) fn fence(&self) {
+        if mutant::is_active(Mutant::IgnoreFence) {
+            return;
+        }
         {
             let _offsets = self.offsets();
             self.mode.store(Mode::Fenced as u8, Ordering::Release);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::backpressure::Budget;
 use super::dispatch::{Assigned, Dispatch};
+use super::fence::Fenced;
 use super::monitor::Monitor;
 use super::partition::{Epoch, PartitionState};
 use super::rebalance::Revoking;
@@ -21,7 +22,8 @@ use super::stop::{Stopping, close};
 use crate::client::{Consumer, Polled, Position};
 use crate::config::OutOfRange;
 use crate::error::{ClientError, RunError, panic_text};
-use crate::observe::Event;
+use crate::mutant::{self, Mutant};
+use crate::observe::{Event, Suspicion};
 use crate::record::{Offset, TopicPartition};
 
 /// Records taken from the client in one round.
@@ -66,6 +68,11 @@ pub(crate) struct EngineConfig {
     pub(crate) shutdown_grace: Duration,
     pub(crate) cores: usize,
     pub(crate) on_out_of_range: OutOfRange,
+    /// After this long without a sign of the member the group gives its partitions to others.
+    pub(crate) session_timeout: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    /// How often the client commits what was stored.
+    pub(crate) commit_interval: Duration,
 }
 
 /// See the module.
@@ -87,6 +94,11 @@ pub(crate) struct Engine {
     pub(super) retired: Vec<Arc<PartitionState>>,
     pub(super) paused_topics: HashSet<String>,
     pub(super) stopping: Option<Stopping>,
+    /// Not handled and not stored until the group has spoken.
+    pub(super) fenced: Option<Fenced>,
+    /// Something was stored then, and no commit has been acknowledged since.
+    pub(super) uncommitted_since: Option<Instant>,
+    pub(super) watched_at: Option<Instant>,
     pub(super) stored_at: Option<Instant>,
     /// What the last attempt to store said.
     pub(super) store_error: Option<ClientError>,
@@ -128,6 +140,9 @@ impl Engine {
             retired: Vec::new(),
             paused_topics: HashSet::new(),
             stopping: None,
+            fenced: None,
+            uncommitted_since: None,
+            watched_at: None,
             stored_at: None,
             store_error: None,
             asked_at: None,
@@ -137,6 +152,10 @@ impl Engine {
 
     /// First half of a round: takes commands, then records or one event of the group.
     pub(crate) fn poll(&mut self, now: Instant) {
+        // Before anything of the past is looked at: it may be another member's by now.
+        if let Some(gap) = self.group.pulse.beat(now) {
+            self.suspect(Suspicion::Suspended(gap), now);
+        }
         loop {
             match self.commands.try_recv() {
                 Ok(command) => self.obey(command, now),
@@ -157,7 +176,8 @@ impl Engine {
             Polled::Assigned(partitions) => self.assigned(partitions),
             Polled::Revoked(partitions) => self.revoked(partitions, now),
             Polled::Lost(partitions) => self.lost(&partitions),
-            Polled::Committed(_) | Polled::Fenced(_) => {}
+            Polled::Committed(offsets) => self.committed(&offsets, now),
+            Polled::Fenced(error) => self.commit_refused(&error, now),
             Polled::Error(error) => self.client_error(error),
         }
         for (partition, offset, count) in self.consumer.take_unreadable_headers() {
@@ -180,15 +200,20 @@ impl Engine {
         for index in 0..self.dispatch.partitions.len() {
             self.seek(index);
         }
+        self.look_for_commits(now);
+        self.trust_again(now);
         if self.stopping.is_none() {
             self.balance();
         }
+        self.watch_calls(now);
         if self
             .stored_at
             .is_none_or(|at| now.duration_since(at) >= STORE_INTERVAL)
         {
             self.stored_at = Some(now);
-            self.store();
+            if self.store() {
+                self.uncommitted_since.get_or_insert(now);
+            }
         }
         self.look_for_brokers(now);
         self.is_stopped(now)
@@ -273,7 +298,7 @@ impl Engine {
 
     /// Moves a partition back to where its new handler begins. Until that has worked, its records are not looked at:
     /// they are behind those that the old handler left unfinished.
-    fn seek(&mut self, index: usize) {
+    pub(super) fn seek(&mut self, index: usize) {
         let partition = &self.dispatch.partitions[index];
         let Some(target) = partition.must_seek else {
             return;
@@ -382,8 +407,20 @@ impl Engine {
         }
     }
 
-    /// Hands advanced offsets to the client.
-    pub(super) fn store(&mut self) {
+    /// The group took note of offsets.
+    fn committed(&mut self, offsets: &[(TopicPartition, Offset)], now: Instant) {
+        for (at, offset) in offsets {
+            if let Some(partition) = self.dispatch.find(at) {
+                partition.state.set_committed(*offset);
+            }
+        }
+        let mut partitions = self.dispatch.partitions.iter();
+        let is_behind = partitions.any(|p| p.state.stored() > p.state.committed());
+        self.uncommitted_since = is_behind.then_some(now);
+    }
+
+    /// Hands advanced offsets to the client; true if there were any.
+    pub(super) fn store(&mut self) -> bool {
         let store: Vec<_> = self
             .dispatch
             .partitions
@@ -391,7 +428,7 @@ impl Engine {
             .filter_map(|p| Some((p.state.at.clone(), p.state.to_store()?)))
             .collect();
         if store.is_empty() {
-            return;
+            return false;
         }
         match self.consumer.store(&store) {
             Ok(()) => {
@@ -409,6 +446,7 @@ impl Engine {
                 self.client_error(error);
             }
         }
+        true
     }
 
     /// Asks whether a broker answers again, while the last thing heard is that none does: without records and without
@@ -435,7 +473,10 @@ impl Engine {
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for partition in &mut self.dispatch.partitions {
             let load = partition.load();
-            if !partition.is_full && share.is_reached(load) {
+            if !partition.is_full
+                && share.is_reached(load)
+                && !mutant::is_active(Mutant::NeverPause)
+            {
                 partition.is_full = true;
                 if !partition.is_paused {
                     pause.push(partition.state.at.clone());
@@ -445,7 +486,10 @@ impl Engine {
                     in_flight: load.records,
                     bytes: load.bytes,
                 });
-            } else if partition.is_full && share.is_relieved(load) {
+            } else if partition.is_full
+                && share.is_relieved(load)
+                && !mutant::is_active(Mutant::NeverResume)
+            {
                 partition.is_full = false;
                 if !partition.is_paused {
                     resume.push(partition.state.at.clone());

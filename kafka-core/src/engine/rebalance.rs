@@ -4,7 +4,7 @@
 //! the calls of its partitions are over, while everything else goes on.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::assignment::{StartAt, lanes_for, start_at};
 use super::dispatch::Assigned;
@@ -14,18 +14,24 @@ use super::poll::{CANCEL_WAIT, COMMITTED_TIMEOUT, Engine};
 use crate::client::Position;
 use crate::error::ClientError;
 use crate::handler::Start;
+use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 use crate::record::{Offset, TopicPartition};
+
+/// Calls that were dropped at the end of a drain get this long to be gone.
+const FENCE_WAIT: Duration = Duration::from_millis(250);
 
 /// A revoke that waits for its answer.
 pub(super) struct Revoking {
     pub(super) partitions: Vec<TopicPartition>,
     pub(super) since: Instant,
     pub(super) is_cancelled: bool,
+    /// When the calls that were left were told to end where they stand, and how many there were.
+    pub(super) fenced: Option<(Instant, usize)>,
 }
 
 /// Where a partition will be read from.
-struct Resolved {
+pub(super) struct Resolved {
     at: TopicPartition,
     position: Position,
     /// The group does not know this offset: it is stored at once.
@@ -34,7 +40,11 @@ struct Resolved {
 
 impl Engine {
     pub(super) fn assigned(&mut self, partitions: Vec<TopicPartition>) {
-        let known = self.supersede_revoke();
+        let known = if mutant::is_active(Mutant::AnswerSuperseded) {
+            Vec::new()
+        } else {
+            self.supersede_revoke()
+        };
         let is_eager = self.consumer.is_eager();
         let assigning = self.assigning.get_or_insert_default();
         if is_eager {
@@ -83,6 +93,7 @@ impl Engine {
             // Without an answer the group waits for us, and the client cannot leave it.
             return self.report(|consumer| consumer.assign(&[]));
         }
+        let partitions: Vec<_> = assigning.iter().map(|(at, _)| at.clone()).collect();
         let positions = match self.positions(&assigning) {
             Ok(positions) => positions,
             Err(error) => {
@@ -100,6 +111,13 @@ impl Engine {
             return self.cannot_go_on("take over its partitions", &error);
         }
         self.monitor.clear_error();
+        self.is_certain_about(&partitions);
+        self.begin(positions, false);
+        self.monitor.set_state(GroupState::Running);
+    }
+
+    /// Starts the lanes of partitions. Those that the client reads already have to go to their position.
+    pub(super) fn begin(&mut self, positions: Vec<Resolved>, must_seek: bool) {
         let lanes = lanes_for(
             self.dispatch.partitions.len() + positions.len(),
             self.config.cores,
@@ -124,9 +142,12 @@ impl Engine {
             if let Some(offset) = offset {
                 if is_new {
                     commit.push((at.clone(), offset));
+                } else {
+                    partition.state.set_committed(offset);
                 }
                 partition.state.set_stored(offset);
             }
+            partition.must_seek = must_seek.then_some(position);
             if self.paused_topics.contains(&*at.topic) {
                 partition.is_paused = true;
                 pause.push(at.clone());
@@ -145,10 +166,9 @@ impl Engine {
             partitions: &started,
         });
         self.publish();
-        self.monitor.set_state(GroupState::Running);
     }
 
-    fn positions(
+    pub(super) fn positions(
         &mut self,
         assigning: &[(TopicPartition, Option<Offset>)],
     ) -> Result<Vec<Resolved>, ClientError> {
@@ -223,6 +243,7 @@ impl Engine {
         if let Some(assigning) = &mut self.assigning {
             assigning.retain(|(at, _)| !partitions.contains(at));
         }
+        self.is_certain_about(&partitions);
         for at in &partitions {
             if let Some(partition) = self.dispatch.find(at) {
                 partition.state.drain();
@@ -236,6 +257,7 @@ impl Engine {
                     partitions,
                     since: now,
                     is_cancelled: false,
+                    fenced: None,
                 });
             }
         }
@@ -254,7 +276,8 @@ impl Engine {
             .iter()
             .filter(of_revoke)
             .all(|p| p.state.is_over());
-        if !is_over && waited < self.config.drain_timeout {
+        let is_patient = !mutant::is_active(Mutant::RevokeAtOnce);
+        if !is_over && waited < self.config.drain_timeout && is_patient {
             // Lanes wait for what the others say of the drain.
             self.dispatch
                 .partitions
@@ -273,18 +296,31 @@ impl Engine {
             self.revoking = Some(revoking);
             return;
         }
-        let mut dropped = 0;
+        if !is_over && is_patient {
+            // They end where they stand, before the next owner begins; one that does not give its thread back cannot
+            // be waited for.
+            let (since, _) = *revoking.fenced.get_or_insert_with(|| {
+                let late = self.dispatch.partitions.iter().filter(of_revoke);
+                let late: Vec<_> = late.filter(|p| !p.state.is_over()).collect();
+                late.iter().for_each(|p| {
+                    p.state.fence();
+                    p.wake();
+                });
+                (now, late.iter().map(|p| p.running_calls()).sum())
+            });
+            if now.saturating_duration_since(since) < FENCE_WAIT {
+                self.revoking = Some(revoking);
+                return;
+            }
+        }
         let mut store = Vec::new();
         for at in &revoking.partitions {
-            if let Some(partition) = self.dispatch.find(at)
-                && !partition.state.is_over()
-            {
-                dropped += partition.running_calls();
-            }
             let finished = self.retire(at).and_then(|state| state.to_store());
             store.extend(finished.map(|offset| (at.clone(), offset)));
         }
-        self.report(|consumer| consumer.store(&store));
+        if !mutant::is_active(Mutant::RevokeWithoutStore) {
+            self.report(|consumer| consumer.store(&store));
+        }
         if let Err(error) = self.consumer.unassign(&revoking.partitions) {
             self.cannot_go_on("give its partitions back", &error);
         }
@@ -292,13 +328,13 @@ impl Engine {
             group_id: &self.group.group_id,
             partitions: &revoking.partitions,
             drained_in: waited,
-            dropped,
+            dropped: revoking.fenced.map_or(0, |(_, dropped)| dropped),
         });
         self.publish();
     }
 
     /// Ends the epoch of a partition: its calls are dropped, no ack of them counts any more. Returns what it was.
-    fn retire(&mut self, at: &TopicPartition) -> Option<Arc<PartitionState>> {
+    pub(super) fn retire(&mut self, at: &TopicPartition) -> Option<Arc<PartitionState>> {
         let partition = self.dispatch.remove(at)?;
         partition.state.fence();
         partition.wake();
@@ -314,6 +350,7 @@ impl Engine {
     /// Partitions that are somebody else's: nothing of them is stored, their calls are dropped.
     pub(super) fn lost(&mut self, partitions: &[TopicPartition]) {
         self.assigning = None;
+        self.is_certain_about(partitions);
         if let Some(revoking) = &mut self.revoking {
             revoking.partitions.retain(|at| !partitions.contains(at));
             if revoking.partitions.is_empty() {

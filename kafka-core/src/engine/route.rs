@@ -7,9 +7,11 @@ use std::time::Duration;
 use regex_lite::Regex;
 use tokio::sync::Semaphore;
 
+use super::pulse::Pulse;
 use crate::error::RunError;
 use crate::extract::Services;
 use crate::failure::backoff::Retry;
+use crate::failure::breaker::BreakerState;
 use crate::failure::dead_letter::DeadLetters;
 use crate::failure::policy::FailurePolicy;
 use crate::handler::{Handler, Ordering, Start};
@@ -28,6 +30,7 @@ pub(crate) struct ActiveHandler {
     pub(crate) start: Start,
     pub(crate) max_payload: Option<usize>,
     pub(crate) permits: Arc<Semaphore>,
+    pub(crate) breaker: BreakerState,
     pub(crate) handler: Handler,
 }
 
@@ -49,6 +52,9 @@ pub(crate) struct GroupServices {
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) observers: Observers,
     pub(crate) failed: Arc<FirstError>,
+    pub(crate) pulse: Arc<Pulse>,
+    /// A call that runs for longer is reported.
+    pub(crate) max_call_age: Duration,
 }
 
 /// The error that ends a group: the first one wins.

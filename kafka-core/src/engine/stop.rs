@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::dispatch::Assigned;
 use super::monitor::GroupState;
 use super::poll::{CANCEL_WAIT, Engine};
+use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 
 /// Producers get this long to send what handlers left with them.
@@ -53,7 +54,9 @@ impl Engine {
         let waited = now.duration_since(stopping.since);
         let grace = self.config.shutdown_grace;
         let is_over = self.dispatch.partitions.iter().all(|p| p.state.is_over());
-        if !is_over && waited < grace + CANCEL_WAIT {
+        let is_patient =
+            waited < grace + CANCEL_WAIT || mutant::is_active(Mutant::StopWithoutLimit);
+        if !is_over && is_patient && !mutant::is_active(Mutant::StopAtOnce) {
             // Lanes wait for what the others say of the drain.
             self.dispatch.partitions.iter().for_each(Assigned::wake);
             if !stopping.is_cancelled && waited >= grace {

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::backpressure::Budget;
 use super::monitor::{GroupState, Monitor};
 use super::poll::{Command, Engine, EngineConfig, Parts};
+use super::pulse::Pulse;
 use super::route::{FirstError, GroupServices, Routes};
 use super::spawn::Spawner;
 use crate::client::memory::{MemberId, MemoryBroker, Stored};
@@ -31,6 +32,7 @@ const TOPIC: &str = "t";
 const DEAD: &str = "g.t.dlq";
 const DRAIN: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(10);
+const SESSION: Duration = Duration::from_secs(45);
 
 fn at(partition: i32) -> TopicPartition {
     TopicPartition::new(TOPIC, partition)
@@ -154,6 +156,9 @@ impl Bench {
                 shutdown_grace: GRACE,
                 cores: 2,
                 on_out_of_range: crate::OutOfRange::Fail,
+                session_timeout: SESSION,
+                heartbeat_interval: Duration::from_secs(3),
+                commit_interval: Duration::from_secs(1),
             },
             group: GroupServices {
                 group_id: "g".into(),
@@ -167,6 +172,8 @@ impl Bench {
                 }),
                 observers,
                 failed: Arc::clone(&failed),
+                pulse: Arc::new(Pulse::new(SESSION)),
+                max_call_age: Duration::from_secs(30),
             },
             routes: routes(handler),
             spawner: Spawner::Tokio(tokio::runtime::Handle::current()),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::backoff::{Retry, jitter};
 use crate::client::Cluster;
+use crate::mutant::{self, Mutant};
 use crate::observe::{Event, Observers};
 use crate::outcome::Failure;
 use crate::producer::{MessagePayload, ProduceError, ProducerClient};
@@ -72,6 +73,9 @@ impl DeadLetters {
                 let Err(error) = this.producer.send(&letter.topic, payload).await else {
                     break;
                 };
+                if mutant::is_active(Mutant::ForgetRefusedDeadLetter) {
+                    break;
+                }
                 if optional && matches!(error, ProduceError::TooLarge { .. }) {
                     optional = false;
                     continue;
@@ -131,7 +135,7 @@ impl DeadLetter {
         let record = &self.record;
         let mut payload = MessagePayload::of_bytes(record.key(), record.value());
         for (name, value) in record.headers().iter() {
-            if !name.starts_with(PREFIX.as_bytes()) {
+            if !name.starts_with(PREFIX.as_bytes()) || mutant::is_active(Mutant::AppendHeaders) {
                 payload = payload.header_bytes(name, value);
             }
         }

@@ -88,6 +88,53 @@ pub enum Event<'a> {
         /// The partitions.
         partitions: &'a [TopicPartition],
     },
+    /// There is reason to think that these partitions are another member's, and the group has not said so yet: nothing
+    /// of them is handled or stored until it does.
+    Fenced {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The partitions.
+        partitions: &'a [TopicPartition],
+        /// The reason.
+        why: Suspicion,
+    },
+    /// A call has been running for longer than `max_call_age`. Told again each time that its age has doubled.
+    CallHangs {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The handler's name.
+        handler: &'a str,
+        /// The partition of its record.
+        partition: &'a TopicPartition,
+        /// The offset of its record.
+        offset: Offset,
+        /// Tells the records of one key apart from others without showing the key; `None` if the call cannot be asked.
+        key_hash: Option<u64>,
+        /// How long it has been running.
+        age: Duration,
+        /// It does not give its thread back: other records of the partition wait for it, whatever their key.
+        is_blocking: bool,
+    },
+    /// Nearly everything fails: the handler is not fed until an attempt succeeds.
+    BreakerOpened {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The handler's name.
+        handler: &'a str,
+        /// First attempts that failed,
+        failed: u32,
+        /// of so many.
+        of: u32,
+        /// After this long one attempt is let through.
+        wait: Duration,
+    },
+    /// An attempt succeeded: the handler is fed again.
+    BreakerClosed {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The handler's name.
+        handler: &'a str,
+    },
     /// A call ended well.
     Handled {
         /// The record.
@@ -197,6 +244,28 @@ pub enum Event<'a> {
         /// Records that were received and not finished: they are handled again after the next start.
         unfinished: usize,
     },
+}
+
+/// Why a member thinks that its partitions may be another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Suspicion {
+    /// The process did not look at the group for this long, which is more than the session timeout: it was suspended.
+    Suspended(Duration),
+    /// The group refused a commit of this member.
+    CommitRefused,
+    /// No commit was acknowledged for this long, which is more than the session timeout.
+    NoCommit(Duration),
+}
+
+impl fmt::Display for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Suspended(gap) => write!(f, "the process was suspended for {gap:.1?}"),
+            Self::CommitRefused => f.write_str("the group refused a commit"),
+            Self::NoCommit(gap) => write!(f, "no commit was acknowledged for {gap:.1?}"),
+        }
+    }
 }
 
 /// Every observer of a runtime.

@@ -187,6 +187,42 @@ fn of_group(event: &Event<'_>) {
         } => warn!(target: TARGET, group_id, partitions = %List(partitions),
             "lost: what is not committed is handled again by another member"
         ),
+        Event::Fenced {
+            group_id,
+            partitions,
+            why,
+        } => warn!(target: TARGET, group_id, partitions = %List(partitions), why = %why,
+            "fenced: nothing is handled or committed until the group has spoken"
+        ),
+        Event::CallHangs {
+            group_id,
+            handler,
+            partition,
+            offset,
+            key_hash,
+            age,
+            is_blocking,
+        } => warn!(target: TARGET, group_id, handler,
+            topic = &*partition.topic,
+            partition = partition.partition,
+            offset = offset.0,
+            key_hash,
+            age_ms = millis(*age),
+            is_blocking,
+            "a call has been running for long"
+        ),
+        Event::BreakerOpened {
+            group_id,
+            handler,
+            failed,
+            of,
+            wait,
+        } => error!(target: TARGET, group_id, handler, failed, of, wait_ms = millis(*wait),
+            "nearly everything fails: the handler is not fed until an attempt succeeds"
+        ),
+        Event::BreakerClosed { group_id, handler } => {
+            info!(target: TARGET, group_id, handler, "an attempt succeeded: the handler is fed again");
+        }
         Event::Paused {
             partition,
             in_flight,

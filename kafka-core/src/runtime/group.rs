@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::engine::backpressure::Budget;
 use crate::engine::monitor::{GroupState, GroupStatus, Monitor};
 use crate::engine::poll::{self, Command, Engine, EngineConfig, Parts};
+use crate::engine::pulse::Pulse;
 use crate::engine::route::{FirstError, GroupServices, Routes};
 use crate::engine::spawn::Spawner;
 use crate::error::RunError;
@@ -60,6 +61,9 @@ impl GroupHandle {
                 drain_timeout: shared.config.drain_timeout,
                 shutdown_grace: shared.config.shutdown_grace,
                 on_out_of_range: shared.config.on_out_of_range,
+                session_timeout: shared.config.session_timeout_or_default(),
+                heartbeat_interval: shared.config.heartbeat_interval_or_default(),
+                commit_interval: shared.config.commit_interval,
                 cores: std::thread::available_parallelism().map_or(1, usize::from),
             },
             group: GroupServices {
@@ -74,6 +78,8 @@ impl GroupHandle {
                 }),
                 observers,
                 failed: Arc::new(FirstError::default()),
+                pulse: Arc::new(Pulse::new(shared.config.session_timeout_or_default())),
+                max_call_age: shared.config.max_call_age,
             },
             routes,
             spawner: Spawner::Tokio(tokio::runtime::Handle::current()),

@@ -13,6 +13,7 @@ use crate::client::Cluster;
 use crate::client::memory::MemberId;
 use crate::engine::monitor::{GroupState, Monitor};
 use crate::engine::poll::{Command, Engine, EngineConfig, Parts};
+use crate::engine::pulse::Pulse;
 use crate::engine::route::{FirstError, GroupServices, Routes};
 use crate::engine::spawn::Spawner;
 use crate::extract::Services;
@@ -23,6 +24,10 @@ use crate::record::TopicPartition;
 use crate::start::activate;
 use crate::{CancellationToken, Handler, Json, PermanentError, RecordMetadata};
 
+/// A call that runs for longer must be reported.
+pub(super) const MAX_CALL_AGE: Duration = Duration::from_secs(6);
+/// By then.
+pub(super) const REPORT_MARGIN: Duration = Duration::from_secs(1);
 /// Beyond the grace: calls that were cancelled get a moment, producers are flushed, the member leaves.
 const STOP_MARGIN: Duration = Duration::from_secs(2);
 
@@ -77,6 +82,9 @@ impl SimMember {
                 shutdown_grace: setup.shutdown_grace,
                 cores: setup.cores,
                 on_out_of_range: crate::OutOfRange::Fail,
+                session_timeout: setup.session_timeout,
+                heartbeat_interval: Duration::from_secs(3),
+                commit_interval: Duration::from_secs(1),
             },
             group: GroupServices {
                 group_id: GROUP.into(),
@@ -90,6 +98,8 @@ impl SimMember {
                 }),
                 observers,
                 failed: Arc::clone(&failed),
+                pulse: Arc::new(Pulse::new(setup.session_timeout)),
+                max_call_age: MAX_CALL_AGE,
             },
             routes,
             spawner: Spawner::Queue(queue.clone()),
@@ -267,6 +277,16 @@ impl Observer for Watcher {
                     world.excuse_if_hindered(self.member, at);
                 }
             }
+            Event::Fenced { partitions, .. } => {
+                for at in *partitions {
+                    world.excuse(at);
+                }
+            }
+            Event::CallHangs {
+                partition, offset, ..
+            } => world.reported(self.member, partition, *offset),
+            Event::BreakerOpened { wait, .. } => world.broke(self.member, Some(*wait)),
+            Event::BreakerClosed { .. } => world.broke(self.member, None),
             Event::Lost { partitions, .. } => {
                 world.counts.losses += 1;
                 for at in *partitions {
@@ -306,6 +326,7 @@ fn handler(setup: &Setup, world: &SharedWorld, member: MemberId) -> Handler {
     .ordering(setup.ordering)
     .concurrency(setup.concurrency)
     .retry(setup.retry)
+    .breaker(setup.breaker)
     .on_failure(setup.on_failure);
     match setup.timeout {
         Some(timeout) => handler.timeout(timeout),

@@ -14,7 +14,7 @@ mod world;
 use std::time::Duration;
 
 use self::group::Group;
-use self::member::SimMember;
+use self::member::{MAX_CALL_AGE, REPORT_MARGIN, SimMember};
 use self::random::Random;
 use self::setup::Setup;
 use self::world::{Kind, SharedWorld, TOPIC};
@@ -294,6 +294,9 @@ impl Simulation {
             member.half_round();
         }
         while member.run_one(&mut random) {}
+        world
+            .lock()
+            .check_watchdog(member.id, MAX_CALL_AGE + REPORT_MARGIN);
         if member.is_running()
             && member.revoking.is_empty()
             && broker.member(member.id).has_heard()

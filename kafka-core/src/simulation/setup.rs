@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::random::Random;
 use crate::engine::backpressure::Budget;
 use crate::failure::backoff::Retry;
+use crate::failure::breaker::Breaker;
 use crate::failure::policy::FailurePolicy;
 use crate::handler::Ordering;
 
@@ -19,6 +20,7 @@ pub(super) struct Setup {
     pub(super) attempts: u32,
     pub(super) retry: Retry,
     pub(super) on_failure: FailurePolicy,
+    pub(super) breaker: Breaker,
     pub(super) budget: Budget,
     pub(super) cores: usize,
     pub(super) keys: usize,
@@ -59,6 +61,14 @@ impl Setup {
                 FailurePolicy::DeadLetter
             } else {
                 FailurePolicy::Skip
+            },
+            breaker: if random.chance(30) {
+                Breaker {
+                    ratio: 0.6,
+                    records: 5,
+                }
+            } else {
+                Breaker::OFF
             },
             budget: Budget {
                 records: *random.pick(&[4, 16, 1000]),

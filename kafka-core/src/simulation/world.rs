@@ -232,6 +232,8 @@ pub(super) struct World {
     /// What became of the records that a member received in its latest assignment of a partition.
     turns: HashMap<(MemberId, TopicPartition), Turn>,
     last_round: HashMap<MemberId, Instant>,
+    /// Members that said that nearly everything fails: nothing is started until then, but for one attempt.
+    broken: HashMap<MemberId, Instant>,
     committed: BTreeMap<TopicPartition, Offset>,
     /// How far the dead letters have been read, by partition.
     letters_read: BTreeMap<TopicPartition, Offset>,
@@ -264,6 +266,7 @@ impl SharedWorld {
             dropped: HashSet::new(),
             turns: HashMap::new(),
             last_round: HashMap::new(),
+            broken: HashMap::new(),
             committed: BTreeMap::new(),
             letters_read: BTreeMap::new(),
             is_released: false,
@@ -380,9 +383,13 @@ impl World {
         }
         if let Some(turn) = self.turns.get(&(member, at.clone())) {
             let mut later = turn.fates.range(index + 1..);
-            let passed = later.find(|(later, _)| self.shares_chain(&self.logs[&at][**later], &entry));
+            let passed =
+                later.find(|(later, _)| self.shares_chain(&self.logs[&at][**later], &entry));
             if let Some((later, _)) = passed {
-                let text = format!("{what}: a step back from offset {}", self.logs[&at][*later].offset);
+                let text = format!(
+                    "{what}: a step back from offset {}",
+                    self.logs[&at][*later].offset
+                );
                 self.violate(Check::Order, text);
             }
         }
@@ -405,6 +412,12 @@ impl World {
             self.violate(Check::Exclusive, text);
         }
         self.check_owner(member, epoch, &at, &what);
+        if self.broken.get(&member).is_some_and(|until| now() < *until) {
+            self.violate(
+                Check::Breaker,
+                format!("{what}: although nearly everything fails"),
+            );
+        }
         let attempts = self
             .attempts
             .entry((member, epoch, at.clone(), index))
@@ -432,7 +445,10 @@ impl World {
                 format!("{what}: {running} calls run at once"),
             );
         }
-        let turn = self.turns.get(&(member, at.clone())).map_or(0, |turn| turn.id);
+        let turn = self
+            .turns
+            .get(&(member, at.clone()))
+            .map_or(0, |turn| turn.id);
         let id = self.next_call;
         self.next_call += 1;
         self.calls.insert(
@@ -465,6 +481,9 @@ impl World {
         if !self.broker.member(member).assigned().contains(at) {
             self.violate(Check::Foreign, format!("{what}: it was given back"));
         }
+        if self.broker.member(member).is_refused() {
+            self.violate(Check::Foreign, format!("{what}: its commit was refused"));
+        }
         let silent = self.last_round.get(&member).map(|at| now() - *at);
         if silent.is_some_and(|silent| silent > self.setup.session_timeout) {
             self.violate(
@@ -488,6 +507,17 @@ impl World {
     fn set_turn(&mut self, member: MemberId, at: &TopicPartition, index: usize, fate: TurnFate) {
         let turn = self.turns.entry((member, at.clone())).or_default();
         turn.fates.insert(index, fate);
+    }
+
+    /// A breaker opened, or closed.
+    pub(super) fn broke(&mut self, member: MemberId, wait: Option<Duration>) {
+        match wait {
+            Some(wait) => {
+                self.counts.breaks += 1;
+                self.broken.insert(member, now() + wait);
+            }
+            None => drop(self.broken.remove(&member)),
+        }
     }
 
     /// A member begins to read a partition.
@@ -554,7 +584,11 @@ impl World {
         });
         let place = (call.member, call.at.clone());
         let is_zombie = self.zombies.contains(&place);
-        if self.turns.get(&place).is_some_and(|turn| turn.id == call.turn) {
+        if self
+            .turns
+            .get(&place)
+            .is_some_and(|turn| turn.id == call.turn)
+        {
             let fate = match end {
                 End::Good => TurnFate::Over,
                 // A call that took too long is dropped, too.
@@ -781,7 +815,7 @@ impl World {
             .filter(|call| call.member == member)
             .cloned()
             .collect();
-        if running.len() >= self.setup.concurrency {
+        if running.len() >= self.setup.concurrency || self.broken.contains_key(&member) {
             return;
         }
         let view = self.broker.member(member);
@@ -809,8 +843,11 @@ impl World {
                 if is_over(index) || has_failed || entry.kind == Kind::Undecodable {
                     continue;
                 }
-                let waits = (turn.start..index).any(|i| !is_over(i) && self.shares_chain(&log[i], entry));
-                let runs = running.iter().any(|call| call.at == *at && call.index == index);
+                let waits =
+                    (turn.start..index).any(|i| !is_over(i) && self.shares_chain(&log[i], entry));
+                let runs = running
+                    .iter()
+                    .any(|call| call.at == *at && call.index == index);
                 if !waits && !runs {
                     let text = format!("{at}@{} waits for nothing, and does not run", entry.offset);
                     return self.violate(Check::Starvation, text);

@@ -49,6 +49,11 @@ impl Consumer for Member {
         let state = &mut *state;
         let member = &mut state.members[self.id.0];
         if let Some(event) = member.events.pop_front() {
+            match event {
+                Polled::Fenced(_) => member.is_refused = true,
+                Polled::Lost(_) | Polled::Assigned(_) => member.is_refused = false,
+                _ => {}
+            }
             return event;
         }
         if member.faults.is_cut_off {
@@ -152,6 +157,7 @@ impl Consumer for Member {
                 return Err(ClientError::Other("seek refused".into()));
             }
             member.positions.insert(to.clone(), offset);
+            member.is_refused = false;
             Ok(())
         })
     }

@@ -78,6 +78,8 @@ struct MemberState {
     faults: Faults,
     /// It was told that its partitions are lost, and has not answered: nothing of it is committed, as in librdkafka.
     is_lost: bool,
+    /// It knows that a commit of it was refused, and has heard nothing of the group since.
+    is_refused: bool,
     is_closed: bool,
 }
 
@@ -323,6 +325,11 @@ impl MemberView<'_> {
     /// Takes back what it was told and has not polled.
     pub(crate) fn forget_events(&self) {
         self.with(|member| member.events.clear());
+    }
+
+    /// True if it knows that a commit of it was refused, and nothing else since.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.with(|member| member.is_refused)
     }
 
     /// True while its commits fail.

@@ -1,0 +1,137 @@
+//! Doubts about the membership: the engine has reason to think that its partitions are another member's, and the group
+//! has not said so yet. Until it does, nothing is handled and nothing is stored.
+//!
+//! If the group then says nothing, the member still owns what it had: it begins again at the committed offsets.
+
+use std::time::{Duration, Instant};
+
+use super::poll::Engine;
+use crate::error::ClientError;
+use crate::mutant::{self, Mutant};
+use crate::observe::{Event, Suspicion};
+use crate::record::TopicPartition;
+
+/// Partitions that are fenced until the group has spoken.
+pub(super) struct Fenced {
+    pub(super) partitions: Vec<TopicPartition>,
+    /// When to go on if nothing is heard.
+    until: Instant,
+}
+
+impl Engine {
+    /// Fences everything that is assigned.
+    pub(super) fn suspect(&mut self, why: Suspicion, now: Instant) {
+        let partitions: Vec<_> = self
+            .dispatch
+            .partitions
+            .iter()
+            .map(|p| p.state.at.clone())
+            .collect();
+        if partitions.is_empty() {
+            return;
+        }
+        // A member that is still one hears so with its heartbeats; one whose commit was refused is none, and will be
+        // told. Both waits only decide when to go on if nothing at all is said.
+        let patience = match why {
+            Suspicion::Suspended(_) => 2 * self.config.heartbeat_interval,
+            Suspicion::CommitRefused | Suspicion::NoCommit(_) => self.config.session_timeout,
+        };
+        for at in &partitions {
+            self.retire(at);
+        }
+        self.uncommitted_since = None;
+        self.report(|consumer| consumer.pause(&partitions));
+        self.group.observers.emit(&Event::Fenced {
+            group_id: &self.group.group_id,
+            partitions: &partitions,
+            why,
+        });
+        let fenced = self.fenced.get_or_insert_with(|| Fenced {
+            partitions: Vec::new(),
+            until: now,
+        });
+        fenced.partitions.extend(partitions);
+        fenced.until = now + patience;
+        self.publish();
+    }
+
+    /// A commit was refused: this member is none any more.
+    pub(super) fn commit_refused(&mut self, error: &ClientError, now: Instant) {
+        self.client_warning(error);
+        if !mutant::is_active(Mutant::IgnoreRefusedCommit) {
+            self.suspect(Suspicion::CommitRefused, now);
+        }
+    }
+
+    /// The group has spoken about these: there is nothing to wonder about any more.
+    pub(super) fn is_certain_about(&mut self, partitions: &[TopicPartition]) {
+        if let Some(fenced) = &mut self.fenced {
+            fenced.partitions.retain(|at| !partitions.contains(at));
+            if fenced.partitions.is_empty() {
+                self.fenced = None;
+            }
+        }
+    }
+
+    /// Fences itself if no commit has been acknowledged for as long as a session lasts: the coordinator has not heard
+    /// of this member either.
+    pub(super) fn look_for_commits(&mut self, now: Instant) {
+        let Some(since) = self.uncommitted_since else {
+            return;
+        };
+        let waited = now.saturating_duration_since(since);
+        if waited > self.config.session_timeout + self.config.commit_interval
+            && self.stopping.is_none()
+        {
+            self.suspect(Suspicion::NoCommit(waited), now);
+        }
+    }
+
+    /// Begins again with what was fenced, if the group has not taken it away meanwhile.
+    pub(super) fn trust_again(&mut self, now: Instant) {
+        let is_quiet =
+            self.revoking.is_none() && self.assigning.is_none() && self.stopping.is_none();
+        let Some(fenced) = self
+            .fenced
+            .take_if(|fenced| is_quiet && now >= fenced.until)
+        else {
+            return;
+        };
+        if self.monitor.is_unreachable() {
+            // Nobody to hear it from.
+            self.fenced = Some(Fenced {
+                until: now + Duration::from_secs(1),
+                ..fenced
+            });
+            return;
+        }
+        let asked: Vec<_> = fenced
+            .partitions
+            .iter()
+            .map(|at| (at.clone(), None))
+            .collect();
+        let positions = match self.positions(&asked) {
+            Ok(positions) => positions,
+            Err(error) => {
+                self.client_error(error);
+                self.fenced = Some(Fenced {
+                    until: now + Duration::from_secs(1),
+                    ..fenced
+                });
+                return;
+            }
+        };
+        self.begin(positions, true);
+        let resume: Vec<_> = self
+            .dispatch
+            .partitions
+            .iter()
+            .filter(|p| !p.is_paused && fenced.partitions.contains(&p.state.at))
+            .map(|p| p.state.at.clone())
+            .collect();
+        for index in 0..self.dispatch.partitions.len() {
+            self.seek(index);
+        }
+        self.report(|consumer| consumer.resume(&resume));
+    }
+}
