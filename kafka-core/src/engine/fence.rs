@@ -1,7 +1,7 @@
 //! Doubts about the membership: the engine has reason to think that its partitions are another member's, and the group
 //! has not said so yet. Until it does, nothing is handled and nothing is stored.
 //!
-//! If the group then says nothing, the member still owns what it had: it begins again at the committed offsets.
+//! If the group then says nothing, the member still owns what it had: it goes on where it had finished everything.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,12 @@ use super::poll::Engine;
 use crate::error::ClientError;
 use crate::mutant::{self, Mutant};
 use crate::observe::{Event, Suspicion};
-use crate::record::TopicPartition;
+use crate::record::{Offset, TopicPartition};
 
 /// Partitions that are fenced until the group has spoken.
 pub(super) struct Fenced {
-    pub(super) partitions: Vec<TopicPartition>,
+    /// With the offset up to which everything was finished.
+    partitions: Vec<(TopicPartition, Option<Offset>)>,
     /// When to go on if nothing is heard.
     until: Instant,
 }
@@ -36,9 +37,16 @@ impl Engine {
             Suspicion::Suspended(_) => 2 * self.config.heartbeat_interval,
             Suspicion::CommitRefused | Suspicion::NoCommit(_) => self.config.session_timeout,
         };
-        for at in &partitions {
-            self.retire(at);
-        }
+        let finished: Vec<_> = partitions
+            .iter()
+            .map(|at| {
+                let state = self.retire(at);
+                (
+                    at.clone(),
+                    state.and_then(|state| state.committable().or(state.stored())),
+                )
+            })
+            .collect();
         self.uncommitted_since = None;
         self.report(|consumer| consumer.pause(&partitions));
         self.group.observers.emit(&Event::Fenced {
@@ -50,7 +58,7 @@ impl Engine {
             partitions: Vec::new(),
             until: now,
         });
-        fenced.partitions.extend(partitions);
+        fenced.partitions.extend(finished);
         fenced.until = now + patience;
         self.publish();
     }
@@ -66,7 +74,7 @@ impl Engine {
     /// The group has spoken about these: there is nothing to wonder about any more.
     pub(super) fn is_certain_about(&mut self, partitions: &[TopicPartition]) {
         if let Some(fenced) = &mut self.fenced {
-            fenced.partitions.retain(|at| !partitions.contains(at));
+            fenced.partitions.retain(|(at, _)| !partitions.contains(at));
             if fenced.partitions.is_empty() {
                 self.fenced = None;
             }
@@ -105,12 +113,7 @@ impl Engine {
             });
             return;
         }
-        let asked: Vec<_> = fenced
-            .partitions
-            .iter()
-            .map(|at| (at.clone(), None))
-            .collect();
-        let positions = match self.positions(&asked) {
+        let positions = match self.positions(&fenced.partitions) {
             Ok(positions) => positions,
             Err(error) => {
                 self.client_error(error);
@@ -126,7 +129,7 @@ impl Engine {
             .dispatch
             .partitions
             .iter()
-            .filter(|p| !p.is_paused && fenced.partitions.contains(&p.state.at))
+            .filter(|p| !p.is_paused && fenced.partitions.iter().any(|(at, _)| *at == p.state.at))
             .map(|p| p.state.at.clone())
             .collect();
         for index in 0..self.dispatch.partitions.len() {

@@ -296,7 +296,7 @@ where
             return Some(false);
         }
         loop {
-            let until = match breaker.admit(now()) {
+            let until = match breaker.admit(now(), cx.waker()) {
                 Admission::Yes => return Some(false),
                 Admission::Probe => return Some(true),
                 Admission::NotBefore(until) => until.into(),

@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// When a handler is taken to be failing as a whole, and no longer fed.
@@ -84,6 +85,8 @@ struct Window {
     wait: Duration,
     /// While open: when the next attempt may be let through.
     next_probe: Option<Instant>,
+    /// Lanes to wake when it closes.
+    waiting: Vec<Waker>,
 }
 
 impl BreakerState {
@@ -96,6 +99,7 @@ impl BreakerState {
                 of: 0,
                 wait: FIRST_WAIT,
                 next_probe: None,
+                waiting: Vec::new(),
             }),
         }
     }
@@ -104,12 +108,21 @@ impl BreakerState {
         self.is_open.load(Ordering::Acquire)
     }
 
-    /// Asks for an attempt, while it is open.
-    pub(crate) fn admit(&self, now: Instant) -> Admission {
+    /// Asks for an attempt, while it is open; whoever must wait is woken when it closes.
+    pub(crate) fn admit(&self, now: Instant, waker: &Waker) -> Admission {
         let mut window = self.window();
         match window.next_probe {
             None => Admission::Yes,
-            Some(at) if now < at => Admission::NotBefore(at),
+            Some(at) if now < at => {
+                if !window
+                    .waiting
+                    .iter()
+                    .any(|waiting| waiting.will_wake(waker))
+                {
+                    window.waiting.push(waker.clone());
+                }
+                Admission::NotBefore(at)
+            }
             Some(_) => {
                 // One that never ends (its partition is taken away) must not keep it open for ever.
                 window.next_probe = Some(now + window.wait);
@@ -149,13 +162,14 @@ impl BreakerState {
             window.wait = (2 * window.wait).min(LONGEST_WAIT);
             return Some(self.open(&mut window, now));
         }
-        *window = Window {
-            failed: 0,
-            of: 0,
-            wait: FIRST_WAIT,
-            next_probe: None,
-        };
+        window.failed = 0;
+        window.of = 0;
+        window.wait = FIRST_WAIT;
+        window.next_probe = None;
         self.is_open.store(false, Ordering::Release);
+        let waiting = std::mem::take(&mut window.waiting);
+        drop(window);
+        waiting.into_iter().for_each(Waker::wake);
         Some(Change::Closed)
     }
 
@@ -183,6 +197,10 @@ mod tests {
         ratio: 0.5,
         records: 10,
     };
+
+    fn admit(breaker: &BreakerState, now: Instant) -> Admission {
+        breaker.admit(now, Waker::noop())
+    }
 
     #[test]
     fn it_opens_when_most_fail_and_not_before_there_are_enough() {
@@ -220,26 +238,26 @@ mod tests {
         breaker.count(0, 10, start);
 
         let first = start + FIRST_WAIT;
-        assert_eq!(breaker.admit(start), Admission::NotBefore(first));
-        assert_eq!(breaker.admit(first), Admission::Probe);
-        assert!(matches!(breaker.admit(first), Admission::NotBefore(_)));
+        assert_eq!(admit(&breaker, start), Admission::NotBefore(first));
+        assert_eq!(admit(&breaker, first), Admission::Probe);
+        assert!(matches!(admit(&breaker, first), Admission::NotBefore(_)));
 
         assert!(matches!(
             breaker.probed(false, first),
             Some(Change::Opened { .. })
         ));
         assert_eq!(
-            breaker.admit(first + FIRST_WAIT),
+            admit(&breaker, first + FIRST_WAIT),
             Admission::NotBefore(first + 2 * FIRST_WAIT)
         );
 
-        assert_eq!(breaker.admit(first + 2 * FIRST_WAIT), Admission::Probe);
+        assert_eq!(admit(&breaker, first + 2 * FIRST_WAIT), Admission::Probe);
         assert_eq!(
             breaker.probed(true, first + 2 * FIRST_WAIT),
             Some(Change::Closed)
         );
         assert!(!breaker.is_open());
-        assert_eq!(breaker.admit(start), Admission::Yes);
+        assert_eq!(admit(&breaker, start), Admission::Yes);
     }
 
     #[test]

@@ -162,6 +162,7 @@ impl SimMember {
             return;
         }
         self.has_polled = false;
+        let held = self.world.lock().broker.member(self.id).assigned();
         let is_done = engine.advance(now());
         self.check_memory();
         let late = self.stop_since.map(|since| now() - since);
@@ -173,21 +174,23 @@ impl SimMember {
             );
         }
         if is_done {
-            self.leave();
+            self.leave(&held);
         }
     }
 
     /// Its engine has come to its end: it leaves the group.
-    fn leave(&mut self) {
+    fn leave(&mut self, held: &[TopicPartition]) {
         let Some(engine) = self.engine.take() else {
             return;
         };
         let error = self.failed.take();
         {
             let mut world = self.world.lock();
-            let broker = world.broker.clone();
-            for at in broker.member(self.id).assigned() {
-                world.excuse_if_hindered(self.id, &at);
+            let is_late = self
+                .stop_since
+                .is_some_and(|since| now() - since >= world.setup.shutdown_grace);
+            for at in held {
+                world.excuse_if_hindered(self.id, at, is_late);
             }
             if let Some(error) = error {
                 world.violate(Check::Stall, format!("member {} ended: {error}", self.id.0));
@@ -271,15 +274,22 @@ impl Observer for Watcher {
                 let at = TopicPartition::new(record.topic(), record.partition());
                 world.dead_lettered(self.member, &at, record.offset());
             }
-            Event::Revoked { partitions, .. } => {
+            Event::Revoked {
+                partitions,
+                drained_in,
+                ..
+            } => {
                 world.counts.revokes += 1;
+                let is_late = *drained_in >= world.setup.drain_timeout;
                 for at in *partitions {
-                    world.excuse_if_hindered(self.member, at);
+                    world.excuse_if_hindered(self.member, at, is_late);
+                    world.fenced(self.member, at);
                 }
             }
             Event::Fenced { partitions, .. } => {
                 for at in *partitions {
                     world.excuse(at);
+                    world.fenced(self.member, at);
                 }
             }
             Event::CallHangs {
@@ -292,6 +302,7 @@ impl Observer for Watcher {
                 for at in *partitions {
                     world.excuse(at);
                     world.end_zombie(self.member, at);
+                    world.fenced(self.member, at);
                 }
             }
             Event::Assigned { partitions, .. } => {

@@ -21,6 +21,7 @@ use self::world::{Kind, SharedWorld, TOPIC};
 use crate::client::memory::{MemoryBroker, WriteVerdict};
 use crate::engine::poll::Command;
 use crate::error::ClientError;
+use crate::failure::breaker::Breaker;
 use crate::producer::ProduceError;
 use crate::record::TopicPartition;
 
@@ -210,7 +211,7 @@ impl Simulation {
                 0 | 1 => Kind::Permanent,
                 2 => Kind::Panics,
                 3 => Kind::PanicsAtTheCall,
-                4 => Kind::Undecodable,
+                4 if self.setup.breaker == Breaker::OFF => Kind::Undecodable,
                 5 => Kind::Hangs,
                 6 => Kind::HangsDeaf,
                 _ => Kind::Transient(u32::try_from(self.random.between(1, 5)).unwrap_or(1)),
@@ -241,13 +242,23 @@ impl Simulation {
             let slice = left.min(500);
             left -= slice;
             self.advance(slice).await;
-            for index in 0..self.group.members.len() {
-                for _ in 0..2 {
-                    self.group.members[index].half_round();
-                }
-            }
-            self.group.coordinate(&mut self.random);
+            self.rounds();
         }
+    }
+
+    /// Everybody who is up has a round; some commit.
+    fn rounds(&mut self) {
+        for index in 0..self.group.members.len() {
+            for _ in 0..2 {
+                self.group.members[index].half_round();
+            }
+            if self.group.members[index].is_up() && self.random.chance(30) {
+                let id = self.group.members[index].id;
+                self.broker.member(id).commit();
+            }
+        }
+        self.group.coordinate(&mut self.random);
+        self.check_commits();
     }
 
     async fn advance(&mut self, ms: u64) {
@@ -397,12 +408,7 @@ impl Simulation {
                 self.group.expel(index, &mut self.random);
             }
             self.advance(500).await;
-            for other in 0..self.group.members.len() {
-                for _ in 0..2 {
-                    self.group.members[other].half_round();
-                }
-            }
-            self.group.coordinate(&mut self.random);
+            self.rounds();
         }
         self.group.members[index].is_suspended = false;
     }

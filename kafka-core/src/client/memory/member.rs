@@ -48,7 +48,11 @@ impl Consumer for Member {
         let mut state = self.broker.state();
         let state = &mut *state;
         let member = &mut state.members[self.id.0];
-        if let Some(event) = member.events.pop_front() {
+        if let Some(mut event) = member.events.pop_front() {
+            if let Polled::Lost(partitions) = &mut event {
+                // What it took over after it was told is lost, too.
+                *partitions = member.positions.keys().cloned().collect();
+            }
             match event {
                 Polled::Fenced(_) => member.is_refused = true,
                 Polled::Lost(_) | Polled::Assigned(_) => member.is_refused = false,

@@ -108,7 +108,7 @@ struct State {
 /// A commit that the broker accepted.
 #[derive(Clone, Debug)]
 pub(crate) struct Commit {
-    pub(crate) group_id: String,
+    pub(crate) member: MemberId,
     pub(crate) at: TopicPartition,
     pub(crate) offset: Offset,
 }
@@ -138,7 +138,7 @@ impl State {
         }
         for (at, offset) in commit {
             self.commits.push(Commit {
-                group_id: group_id.clone(),
+                member,
                 at: at.clone(),
                 offset,
             });
