@@ -37,16 +37,20 @@ impl Engine {
             Suspicion::Suspended(_) => 2 * self.config.heartbeat_interval,
             Suspicion::CommitRefused | Suspicion::NoCommit(_) => self.config.session_timeout,
         };
-        let finished: Vec<_> = partitions
-            .iter()
-            .map(|at| {
-                let state = self.retire(at);
-                (
-                    at.clone(),
-                    state.and_then(|state| state.committable().or(state.stored())),
-                )
-            })
-            .collect();
+        let revoking = self
+            .revoking
+            .as_ref()
+            .map_or(&[][..], |r| &r.partitions)
+            .to_vec();
+        let mut finished = Vec::new();
+        for at in &partitions {
+            let state = self.retire(at);
+            // What the group wants back is given back, whoever owns it.
+            if !revoking.contains(at) {
+                let offset = state.and_then(|state| state.committable().or(state.stored()));
+                finished.push((at.clone(), offset));
+            }
+        }
         self.uncommitted_since = None;
         self.report(|consumer| consumer.pause(&partitions));
         self.group.observers.emit(&Event::Fenced {

@@ -749,7 +749,9 @@ impl World {
             let place = (member, at.clone());
             // A member that the group did not wait for commits once more when it learns that: nothing is lost by it,
             // and the owner goes back to where it is.
-            let is_late = self.zombies.contains(&place) || self.former_zombies.contains(&place);
+            let is_late = [&self.zombies, &self.former_zombies, &self.fenced]
+                .iter()
+                .any(|late| late.contains(&place));
             let before = self.committed.get(&at).copied().unwrap_or(Offset(0));
             if !is_late {
                 self.committed.insert(at.clone(), offset);

@@ -126,8 +126,15 @@ impl Consumer for Member {
         let answer = partitions.iter().map(|(at, _)| at.clone()).collect();
         member.answers.push(answer);
         if member.is_eager {
+            // The whole assignment: what is not in it is unassigned.
             member.positions.clear();
+            let removed = |at: &TopicPartition| !partitions.iter().any(|(kept, _)| kept == at);
+            let _ = state.commit(self.id, removed);
         }
+        let member = &mut state.members[self.id.0];
+        member
+            .stored
+            .retain(|at, _| partitions.iter().any(|(kept, _)| kept == at) || !member.is_eager);
         for (at, position) in partitions {
             let offset = match position {
                 Position::Beginning => state.logs.get(at).map_or(Offset(0), |log| log.start),
