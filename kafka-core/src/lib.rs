@@ -72,7 +72,7 @@ pub use template::TemplateError;
 #[doc(hidden)]
 pub mod __simulation {
     pub use crate::mutant::{Mutant, activate};
-    pub use crate::simulation::{Check, Counts, Run, Violation, run};
+    pub use crate::simulation::{Check, Counts, MUTANTS, Run, Violation, run};
 }
 
 /// What generated code calls. Not part of the public interface: anything here may change in any release.

@@ -15,14 +15,12 @@ pub enum Mutant {
     CommitOneTooFar,
     /// Takes a record that was received for one that is finished.
     CommitReceived,
-    /// Stores what a lost partition had finished.
-    StoreAfterLoss,
     /// Calls of an epoch that has ended go on, and new ones are started.
     IgnoreFence,
     /// Records of one key do not wait for each other.
     DropKeyChain,
-    /// A failed record lets the next one of its key go first.
-    RetryBehindItsKey,
+    /// Tries once more than it may.
+    RetryOnceMore,
     /// A partition that comes back does not wait for the calls of its earlier assignment.
     IgnoreEarlierCalls,
     /// Finishes a record when its dead letter is sent, not when it is acknowledged.

@@ -7,6 +7,7 @@
 pub(crate) mod executor;
 mod group;
 mod member;
+mod mutants;
 mod random;
 mod setup;
 mod world;
@@ -25,6 +26,7 @@ use crate::failure::breaker::Breaker;
 use crate::producer::ProduceError;
 use crate::record::TopicPartition;
 
+pub use self::mutants::MUTANTS;
 pub use self::world::{Check, Counts, Violation};
 
 /// What a run came to.

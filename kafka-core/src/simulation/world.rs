@@ -237,6 +237,8 @@ pub(super) struct World {
     last_round: HashMap<MemberId, Instant>,
     /// Members that said that nearly everything fails: nothing is started until then, but for one attempt.
     broken: HashMap<MemberId, Instant>,
+    /// When they said that it is over.
+    mended: HashMap<MemberId, Instant>,
     /// Partitions that a member has given back, lost, or put aside until it knows better.
     fenced: HashSet<(MemberId, TopicPartition)>,
     committed: BTreeMap<TopicPartition, Offset>,
@@ -273,6 +275,7 @@ impl SharedWorld {
             turns: HashMap::new(),
             last_round: HashMap::new(),
             broken: HashMap::new(),
+            mended: HashMap::new(),
             fenced: HashSet::new(),
             committed: BTreeMap::new(),
             letters_read: BTreeMap::new(),
@@ -533,8 +536,18 @@ impl World {
                 self.counts.breaks += 1;
                 self.broken.insert(member, now() + wait);
             }
-            None => drop(self.broken.remove(&member)),
+            None => {
+                self.broken.remove(&member);
+                self.mended.insert(member, now());
+            }
         }
+    }
+
+    /// What a breaker holds back is given up by a drain that begins meanwhile.
+    fn is_broken(&self, member: MemberId) -> bool {
+        let longest = self.setup.drain_timeout.max(self.setup.shutdown_grace);
+        let mended = self.mended.get(&member);
+        self.broken.contains_key(&member) || mended.is_some_and(|at| now() - *at <= longest)
     }
 
     /// A member begins to read a partition.
@@ -676,7 +689,7 @@ impl World {
         let turn = self.turns.get(&place);
         let is_hindered = is_late
             || turn.is_some_and(|turn| turn.fates.values().any(|fate| *fate == TurnFate::Failed))
-            || self.broken.contains_key(&member)
+            || self.is_broken(member)
             || self.dropped.remove(&place)
             || self.broker.member(member).cannot_commit()
             || self

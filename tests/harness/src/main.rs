@@ -1,6 +1,7 @@
 //! `harness`: commands for working on kafka-runtime.
 
 mod kafka;
+mod mutants;
 mod simulate;
 
 use std::process::ExitCode;
@@ -18,12 +19,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Kafka(kafka::KafkaArgs),
+    Mutants(mutants::MutantsArgs),
     Simulate(simulate::SimulateArgs),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Kafka(args) => kafka::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Mutants(args) => Ok(mutants::run(&args)),
         Command::Simulate(args) => Ok(simulate::run(&args)),
     }
 }
