@@ -59,6 +59,8 @@ pub enum Mutant {
     IgnoreRefusedCommit,
     /// Says nothing of a call that hangs.
     SilentWatchdog,
+    /// Reads on behind a batch that cannot be read.
+    SkipUnreadable,
     /// Feeds a handler that fails for every record.
     NoBreaker,
 }

@@ -82,6 +82,14 @@ pub(crate) trait Consumer: Send {
     /// Reads an assigned partition from elsewhere.
     fn seek(&mut self, to: &TopicPartition, offset: Offset) -> Result<(), ClientError>;
 
+    /// Reads partitions from elsewhere whose offset the broker does not have: the client has given them up, and a seek
+    /// does not bring them back. `all` is everything that is assigned, with the next offset of each.
+    fn restart(
+        &mut self,
+        partitions: &[(TopicPartition, Offset)],
+        all: &[(TopicPartition, Position)],
+    ) -> Result<(), ClientError>;
+
     /// Hands over offsets to be committed within the commit interval, on unassign, or on close.
     fn store(&mut self, offsets: &[(TopicPartition, Offset)]) -> Result<(), ClientError>;
 

@@ -30,6 +30,11 @@ pub(crate) struct Assigned {
     pub(crate) is_paused: bool,
     /// The client has to go back there before its records count.
     pub(crate) must_seek: Option<Position>,
+    /// The offset after the last record that arrived; `None` before the first of a partition that is read from its
+    /// beginning.
+    pub(crate) next_offset: Option<Offset>,
+    /// Put aside, because a batch of it cannot be read.
+    pub(crate) is_quarantined: bool,
 }
 
 impl Assigned {
@@ -72,6 +77,8 @@ impl Assigned {
             is_full: false,
             is_paused: false,
             must_seek: None,
+            next_offset: None,
+            is_quarantined: false,
         }
     }
 
@@ -127,6 +134,7 @@ impl Assigned {
         }
         // Before any lane can ack them.
         for (first, len) in self.received.drain(..) {
+            self.next_offset = Some(Offset(first.0 + i64::try_from(len).unwrap_or(i64::MAX)));
             self.state.received(first, len);
         }
         for (builder, lane) in self.builders.iter_mut().zip(&self.lanes) {

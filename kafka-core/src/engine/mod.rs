@@ -2,11 +2,13 @@
 
 pub(crate) mod assignment;
 pub(crate) mod backpressure;
+mod corrupt;
 pub(crate) mod dispatch;
 mod fence;
 pub(crate) mod lane;
 pub(crate) mod lane_task;
 pub(crate) mod monitor;
+mod out_of_range;
 pub(crate) mod partition;
 mod permit;
 pub(crate) mod poll;

@@ -11,9 +11,10 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use super::backpressure::Budget;
+use super::corrupt::Corrupt;
 use super::dispatch::{Assigned, Dispatch};
 use super::fence::Fenced;
-use super::monitor::Monitor;
+use super::monitor::{Monitor, Shown};
 use super::partition::{Epoch, PartitionState};
 use super::rebalance::Revoking;
 use super::route::{GroupServices, Routes};
@@ -99,6 +100,9 @@ pub(crate) struct Engine {
     /// Something was stored then, and no commit has been acknowledged since.
     pub(super) uncommitted_since: Option<Instant>,
     pub(super) watched_at: Option<Instant>,
+    pub(super) corrupt: Corrupt,
+    /// A next offset that the broker does not have, to be looked at again.
+    pub(super) out_of_range: Option<(String, Instant)>,
     pub(super) stored_at: Option<Instant>,
     /// What the last attempt to store said.
     pub(super) store_error: Option<ClientError>,
@@ -143,6 +147,8 @@ impl Engine {
             fenced: None,
             uncommitted_since: None,
             watched_at: None,
+            corrupt: Corrupt::default(),
+            out_of_range: None,
             stored_at: None,
             store_error: None,
             asked_at: None,
@@ -178,6 +184,8 @@ impl Engine {
             Polled::Lost(partitions) => self.lost(&partitions),
             Polled::Committed(offsets) => self.committed(&offsets, now),
             Polled::Fenced(error) => self.commit_refused(&error, now),
+            Polled::Error(error @ ClientError::Corrupt(_)) => self.batch_unreadable(error, now),
+            Polled::Error(ClientError::OffsetOutOfRange(text)) => self.out_of_range(text, now),
             Polled::Error(error) => self.client_error(error),
         }
         for (partition, offset, count) in self.consumer.take_unreadable_headers() {
@@ -200,6 +208,8 @@ impl Engine {
         for index in 0..self.dispatch.partitions.len() {
             self.seek(index);
         }
+        self.try_suspects(now);
+        self.look_for_range(now);
         self.look_for_commits(now);
         self.trust_again(now);
         if self.stopping.is_none() {
@@ -365,6 +375,7 @@ impl Engine {
                 }
             }
         }
+        partitions.retain(|at| !self.is_held_back(at));
         self.report(|consumer| consumer.resume(&partitions));
         self.publish();
     }
@@ -505,6 +516,7 @@ impl Engine {
         if !pause.is_empty() {
             self.report(|consumer| consumer.pause(&pause));
         }
+        resume.retain(|at| !self.is_held_back(at));
         if !resume.is_empty() {
             self.report(|consumer| consumer.resume(&resume));
         }
@@ -517,7 +529,11 @@ impl Engine {
             .dispatch
             .partitions
             .iter()
-            .map(|p| (Arc::clone(&p.state), p.is_paused || p.is_full))
+            .map(|p| Shown {
+                state: Arc::clone(&p.state),
+                is_paused: p.is_paused || p.is_full,
+                is_quarantined: p.is_quarantined,
+            })
             .collect();
         self.monitor.set_partitions(partitions);
     }

@@ -148,6 +148,7 @@ impl Engine {
                 partition.state.set_stored(offset);
             }
             partition.must_seek = must_seek.then_some(position);
+            partition.next_offset = offset;
             if self.paused_topics.contains(&*at.topic) {
                 partition.is_paused = true;
                 pause.push(at.clone());

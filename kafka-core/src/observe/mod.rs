@@ -98,6 +98,20 @@ pub enum Event<'a> {
         /// The reason.
         why: Suspicion,
     },
+    /// A batch of records cannot be read, and not for want of trying: its partition is put aside. It is tried again
+    /// every minute; nothing past the batch is committed.
+    Quarantined {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// The first offset that cannot be read.
+        from: Offset,
+        /// One past the newest record: at most so much waits behind the batch. `None` if no broker said so.
+        end: Option<Offset>,
+        /// What the client said.
+        error: &'a crate::ClientError,
+    },
     /// A call has been running for longer than `max_call_age`. Told again each time that its age has doubled.
     CallHangs {
         /// The consumer group.

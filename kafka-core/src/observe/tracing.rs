@@ -194,6 +194,20 @@ fn of_group(event: &Event<'_>) {
         } => warn!(target: TARGET, group_id, partitions = %List(partitions), why = %why,
             "fenced: nothing is handled or committed until the group has spoken"
         ),
+        Event::Quarantined {
+            group_id,
+            partition,
+            from,
+            end,
+            error,
+        } => error!(target: TARGET, group_id,
+            topic = &*partition.topic,
+            partition = partition.partition,
+            from = from.0,
+            end = end.map(|end| end.0),
+            error = %error,
+            "a batch cannot be read: its partition is put aside, and nothing past the batch is committed"
+        ),
         Event::CallHangs {
             group_id,
             handler,

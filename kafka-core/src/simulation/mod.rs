@@ -417,7 +417,10 @@ impl Simulation {
 
     fn break_broker(&mut self) {
         let error = ClientError::Unreachable("as the simulation says".into());
-        let mode = self.random.below(4);
+        let mode = self.random.below(5);
+        if mode == 4 {
+            return self.damage();
+        }
         let broker = self.broker.clone();
         let world = self.world.clone();
         let Some(member) = self.somebody() else {
@@ -442,6 +445,23 @@ impl Simulation {
                 faults.is_cut_off = false;
             }
         });
+    }
+
+    /// Makes a record unreadable, once or for as long as somebody tries hard.
+    fn damage(&mut self) {
+        let partition = self
+            .random
+            .below(usize::try_from(self.setup.partitions).unwrap_or(1));
+        let at = TopicPartition::new(TOPIC, i32::try_from(partition).unwrap_or(0));
+        let committed = self.broker.committed(world::GROUP, &at).unwrap_or_default();
+        let records = self.broker.records(&at, committed);
+        if records.is_empty() {
+            return;
+        }
+        let offset = self.random.pick(&records).offset;
+        let times = *self.random.pick(&[1, 2, 5]);
+        self.broker.damage(&at, offset, times);
+        self.world.lock().counts.damaged += 1;
     }
 
     /// The faults are over; everything must come to its end.

@@ -30,5 +30,6 @@ pub const MUTANTS: &[(Mutant, Check)] = &[
     (Mutant::SilentWatchdog, Check::Watchdog),
     (Mutant::NeverPause, Check::Memory),
     (Mutant::StopWithoutLimit, Check::Stop),
+    (Mutant::SkipUnreadable, Check::Commit),
     (Mutant::NoBreaker, Check::Breaker),
 ];

@@ -208,6 +208,8 @@ counts! {
     refused_writes,
     /// Calls that were reported for hanging.
     reported,
+    /// Records that could not be read for a while.
+    damaged,
     /// Times that a breaker opened.
     breaks,
     /// Times that a partition was paused for what waits.

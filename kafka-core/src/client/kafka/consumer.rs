@@ -306,6 +306,25 @@ impl Consumer for KafkaConsumer {
         )
     }
 
+    fn restart(
+        &mut self,
+        partitions: &[(TopicPartition, Offset)],
+        all: &[(TopicPartition, Position)],
+    ) -> Result<(), ClientError> {
+        let partitions: Vec<_> = match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => {
+                let moved: Vec<_> = partitions.iter().map(|(at, _)| at.clone()).collect();
+                self.unassign(&moved)?;
+                let at =
+                    |(at, offset): &(_, Offset)| (TopicPartition::clone(at), Position::At(*offset));
+                partitions.iter().map(at).collect()
+            }
+            // Only the whole assignment can be given.
+            _ => all.to_vec(),
+        };
+        self.assign(&partitions)
+    }
+
     fn store(&mut self, offsets: &[(TopicPartition, Offset)]) -> Result<(), ClientError> {
         if offsets.is_empty() {
             return Ok(());

@@ -68,7 +68,7 @@ impl Consumer for Member {
             if member.paused.contains(at) {
                 continue;
             }
-            let Some(log) = state.logs.get(at) else {
+            let Some(log) = state.logs.get_mut(at) else {
                 continue;
             };
             if *position < log.start {
@@ -79,6 +79,15 @@ impl Consumer for Member {
                 .records
                 .partition_point(|stored| stored.offset < *position);
             for stored in log.records[from..].iter().take(left) {
+                if let Some((offset, times)) = &mut log.damaged
+                    && *offset == stored.offset
+                    && *times > 0
+                {
+                    // The client reads on behind it.
+                    *times -= 1;
+                    *position = stored.offset.next();
+                    return Polled::Error(ClientError::Corrupt("as the test says".into()));
+                }
                 sink.record(&RawRecord {
                     topic: &at.topic,
                     partition: at.partition,
@@ -171,6 +180,15 @@ impl Consumer for Member {
             member.is_refused = false;
             Ok(())
         })
+    }
+
+    fn restart(
+        &mut self,
+        partitions: &[(TopicPartition, Offset)],
+        _: &[(TopicPartition, Position)],
+    ) -> Result<(), ClientError> {
+        self.with(|member| member.positions.extend(partitions.iter().cloned()));
+        Ok(())
     }
 
     fn store(&mut self, offsets: &[(TopicPartition, Offset)]) -> Result<(), ClientError> {

@@ -39,6 +39,8 @@ struct Log {
     start: Offset,
     /// The offset of the next record.
     end: Offset,
+    /// A record that cannot be read, so many times more.
+    damaged: Option<(Offset, u32)>,
 }
 
 impl Log {
@@ -218,6 +220,13 @@ impl MemoryBroker {
         if let Some(log) = self.state().logs.get_mut(at) {
             log.start = start;
             log.records.retain(|stored| stored.offset >= start);
+        }
+    }
+
+    /// Makes a record unreadable, so many times.
+    pub(crate) fn damage(&self, at: &TopicPartition, offset: Offset, times: u32) {
+        if let Some(log) = self.state().logs.get_mut(at) {
+            log.damaged = Some((offset, times));
         }
     }
 
