@@ -296,9 +296,10 @@ impl ProducerClient for MemoryBroker {
             return Box::pin(async move { Err(error) });
         }
         let topic: Arc<str> = topic.into();
+        let partition = payload.partition.unwrap_or(0);
         let log = state
             .records
-            .entry(TopicPartition::new(Arc::clone(&topic), 0))
+            .entry(TopicPartition::new(Arc::clone(&topic), partition))
             .or_default();
         let offset = log.last().map_or(Offset(0), |last| last.offset.next());
         log.push(Stored {
@@ -310,7 +311,7 @@ impl ProducerClient for MemoryBroker {
         Box::pin(async move {
             Ok(ProducedRecord {
                 topic,
-                partition: 0,
+                partition,
                 offset,
                 timestamp: Timestamp::CreateTime(0),
             })

@@ -84,5 +84,24 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// Waits for a future on a thread that may block; what it waits for must complete on another thread.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::task::Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut cx = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+            return value;
+        }
+        std::thread::park();
+    }
+}
+
 /// What one question to a cluster may take.
 pub(crate) const QUESTION: Duration = Duration::from_secs(10);
