@@ -75,7 +75,8 @@ pub enum RedriveError {
     /// Records were put back, and the position was not committed.
     #[error(
         "the position of group {group_id} was not committed: {source}; the next run puts the same records back again, \
-         so mend this first"
+         so mend this first{}",
+        group_hint(source)
     )]
     NotCommitted {
         /// The consumer group.
@@ -100,4 +101,13 @@ impl RedriveError {
 
 fn did_you_mean(similar: Option<&str>) -> String {
     similar.map_or_else(String::new, |similar| format!(" (did you mean {similar}?)"))
+}
+
+fn group_hint(source: &ClientError) -> &'static str {
+    match source {
+        ClientError::NotAMember(_) => {
+            ": a service is a member of this group; name another with --group (`group_id`)"
+        }
+        _ => "",
+    }
 }

@@ -231,6 +231,10 @@ impl Pass {
     }
 
     fn reading_failed(&self, error: ClientError) -> Trouble {
+        if matches!(error, ClientError::NotAMember(_)) {
+            // Only a commit is answered so; the client sends one every `commit_interval`.
+            return Trouble::NotCommitted(error);
+        }
         let (topic, group) = (&self.report.dead_letter_topic, &self.report.group_id);
         Trouble::Client(format!("read {topic} in group {group}"), error)
     }
