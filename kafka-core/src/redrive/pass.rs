@@ -731,11 +731,11 @@ fn readings(
         .iter()
         .map(|partition| TopicPartition::new(Arc::clone(topic), *partition))
         .collect();
-    let committed = consumer.committed(&places, QUESTION);
+    let committed = patiently(|| consumer.committed(&places, QUESTION));
     let committed = doing(format!("ask for the position of group {group}"), committed)?;
     let mut readings = Vec::with_capacity(places.len());
     for (at, committed) in places.iter().zip(committed) {
-        let range = consumer.watermarks(at, QUESTION);
+        let range = patiently(|| consumer.watermarks(at, QUESTION));
         let (oldest, newest) = doing(format!("ask where {at} ends"), range)?;
         let base = match committed {
             Some(offset) if offset <= newest => offset.max(oldest),
@@ -756,6 +756,20 @@ fn readings(
         ));
     }
     Ok(readings)
+}
+
+/// Asks again for a while: a coordinator or a leader that has just moved, or a group's first commit ever on a cluster, is
+/// an error that is over a moment later.
+fn patiently<T>(mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
+    let until = Instant::now() + QUESTION;
+    loop {
+        match ask() {
+            Err(error) if !is_final(&error) && Instant::now() < until => {
+                std::thread::sleep(POLL);
+            }
+            answer => return answer,
+        }
+    }
 }
 
 fn audit(record: &Record, produced: &ProducedRecord, count: u32) {

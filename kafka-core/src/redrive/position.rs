@@ -33,6 +33,8 @@ pub(super) struct Reading {
     /// Where the position was: below it, everything was decided by an earlier run.
     base: Offset,
     is_held: bool,
+    /// Put back beyond what holds the position: a run from there puts these back again.
+    repeats: u64,
     /// Skipped and refused records are passed, too.
     advances: bool,
 }
@@ -53,6 +55,7 @@ impl Reading {
             base,
             // What lies between the position and the start is read by a later run.
             is_held: start > base && !advances,
+            repeats: 0,
             advances,
         }
     }
@@ -81,14 +84,21 @@ impl Reading {
                 return;
             }
         };
-        if passes && !self.is_held {
+        if !self.is_held && passes {
             self.moved = Some(offset.next());
+        } else if settled == Settled::PutBack {
+            self.repeats += 1;
         }
     }
 
     /// Returns the position to commit, if it has moved.
     pub(super) fn to_commit(&self) -> Option<Offset> {
         self.moved
+    }
+
+    /// Returns how many records a run from the position puts back again.
+    pub(super) fn repeats(&self) -> u64 {
+        self.repeats
     }
 
     /// Returns the position as it is after this run.
@@ -155,6 +165,23 @@ mod tests {
         assert_eq!(after(reading(5, 0, false), &[(1, PutBack)]), None);
         let through = [(1, Skipped), (5, PutBack)];
         assert_eq!(after(reading(5, 0, false), &through), Some(6));
+    }
+
+    #[test]
+    fn what_a_later_run_puts_back_again_is_counted() {
+        let mut reading = reading(5, 3, false);
+        let settled = [
+            (3, Settled::PutBack),
+            (5, Settled::PutBack),
+            (6, Settled::Skipped),
+            (7, Settled::PutBack),
+        ];
+
+        for (offset, settled) in settled {
+            reading.settle(Offset(offset), settled);
+        }
+
+        assert_eq!(reading.repeats(), 1);
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::table::write_aligned;
 /// as long as the topic.
 const LISTED: usize = 100;
 
+/// Places that are shown for one reason.
+const PLACES: usize = 5;
+
 /// What a redrive did, or would do. Shown as a table; [`to_json`](Self::to_json) is for machines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -31,6 +34,9 @@ pub struct RedriveReport {
     pub is_stopped: bool,
     /// Records put back and acknowledged by the broker.
     pub put_back: u64,
+    /// Of these, the ones that lie beyond a record that was left to a later run: the position is not past them, so a run
+    /// from there puts them back again.
+    pub put_back_again: u64,
     /// Records that a filter left for a later run.
     pub skipped: u64,
     /// Records that were refused.
@@ -110,6 +116,7 @@ impl RedriveReport {
             "clean": self.is_clean(),
             "read": self.read(),
             "put_back": self.put_back,
+            "put_back_again": self.put_back_again,
             "skipped": self.skipped,
             "refused": self.refused,
             "failed": self.failed,
@@ -151,6 +158,7 @@ impl RedriveReport {
             position: reading.position(),
         };
         self.partitions = readings.iter().map(partition).collect();
+        self.put_back_again = readings.iter().map(Reading::repeats).sum();
     }
 }
 
@@ -224,16 +232,7 @@ impl fmt::Display for RedriveReport {
             write!(f, "\n\n")?;
         }
         self.write_partitions(f)?;
-        if !self.refusals.is_empty() {
-            write!(f, "\n\nrefused:")?;
-            for (place, refusal) in &self.refusals {
-                write!(f, "\n  {place}: {refusal}")?;
-            }
-            let listed = u64::try_from(self.refusals.len()).unwrap_or(u64::MAX);
-            if self.refused > listed {
-                write!(f, "\n  and {} more", self.refused - listed)?;
-            }
-        }
+        self.write_refusals(f)?;
         let put_back = if self.is_dry_run {
             "would be put back (dry run: nothing was written or committed)"
         } else {
@@ -252,6 +251,14 @@ impl fmt::Display for RedriveReport {
         }
         if self.is_stopped {
             write!(f, "; stopped before the end")?;
+        }
+        if self.put_back_again > 0 {
+            write!(
+                f,
+                "\nthe position stays before what was left: the next run from there puts {} of these back again, unless \
+                 --advance (`advance`) moves it past",
+                self.put_back_again
+            )?;
         }
         Ok(())
     }
@@ -288,6 +295,36 @@ impl RedriveReport {
             ]
         });
         write_aligned(f, std::iter::once(head).chain(rows))
+    }
+
+    /// One line for each reason, with the first few places: the others are in the JSON.
+    fn write_refusals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut reasons: Vec<(&Refusal, Vec<&RecordPlace>)> = Vec::new();
+        for (place, refusal) in &self.refusals {
+            match reasons.iter_mut().find(|(reason, _)| *reason == refusal) {
+                Some((_, places)) => places.push(place),
+                None => reasons.push((refusal, vec![place])),
+            }
+        }
+        if !reasons.is_empty() {
+            write!(f, "\n\nrefused:")?;
+        }
+        for (reason, places) in reasons {
+            write!(f, "\n  ")?;
+            for (n, place) in places.iter().take(PLACES).enumerate() {
+                let comma = if n == 0 { "" } else { ", " };
+                write!(f, "{comma}[{}]@{}", place.partition, place.offset)?;
+            }
+            if let more @ 1.. = places.len().saturating_sub(PLACES) {
+                write!(f, " and {more} more")?;
+            }
+            write!(f, ": {reason}")?;
+        }
+        let listed = u64::try_from(self.refusals.len()).unwrap_or(u64::MAX);
+        if self.refused > listed {
+            write!(f, "\n  and {} more records", self.refused - listed)?;
+        }
+        Ok(())
     }
 
     fn write_partitions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -360,6 +397,9 @@ mod tests {
         let rest = report.kinds.last().unwrap();
         assert!(rest.is_rest && rest.refused == 900);
         assert_eq!((report.refusals.len(), report.refused), (LISTED, 1000));
-        assert!(report.to_string().contains("and 900 more"));
+        let text = report.to_string();
+        let told = "[0]@0, [0]@0, [0]@0, [0]@0, [0]@0 and 95 more: it was put back 3 times already";
+        assert!(text.contains(told), "{text}");
+        assert!(text.contains("and 900 more records"), "{text}");
     }
 }

@@ -170,6 +170,7 @@ async fn a_filter_leaves_the_position_unless_it_is_told_to_advance() {
         (counts(&report), position(&broker)),
         ([2, 1, 0, 0], Some(1))
     );
+    assert_eq!(report.put_back_again, 1);
     let report = redriven(&broker, wanted().advance(true)).await;
     assert_eq!(
         (counts(&report), position(&broker)),
