@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use kafka_runtime::redrive::{COUNT_HEADER, Redrive, RedriveError, RedriveStart, Refusal};
 use kafka_runtime::{Config, Handler, Headers, Offset, PermanentError, Raw, Record};
-use test_support::{KafkaCluster, NewRecord, Suite, TestResult, Topics, eventually, unique_name};
+use test_support::{
+    KafkaCluster, NewRecord, StoredRecord, Suite, TestResult, Topics, eventually, unique_name,
+};
 
 use crate::common::{BoxError, LIMIT, Log, Running, committed, config, create, start};
 use crate::failure::records;
@@ -27,6 +29,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
         )
         .test("redrive::a_run_that_is_dropped_loses_nothing", dropped)
         .test("redrive::a_command_that_is_killed_loses_nothing", killed)
+        .test(
+            "redrive::a_command_that_is_interrupted_doubles_nothing",
+            interrupted,
+        )
         .test(
             "redrive::a_position_that_cannot_be_committed_is_told",
             group_in_use,
@@ -158,7 +164,7 @@ async fn mended(cluster: &KafkaCluster) -> TestResult {
     })
     .ordering(kafka_runtime::Ordering::Partition);
     let running = start(cluster, &names.group, [handler])?;
-    let handled = log.reaches(13).await?;
+    let received = log.reaches(13).await?;
     running.stop().await?;
 
     let count = (COUNT_HEADER.to_owned(), Some(b"1".to_vec()));
@@ -173,7 +179,7 @@ async fn mended(cluster: &KafkaCluster) -> TestResult {
             for (_, _, _, headers) in &mut expected {
                 headers.push(count.clone());
             }
-            assert_eq!(of_keys(&handled, key), expected);
+            assert_eq!(of_keys(&received, key), expected);
         }
     }
     let again = names.redrive(cluster).run().await?;
@@ -207,7 +213,7 @@ async fn limit(cluster: &KafkaCluster) -> TestResult {
     let report = names.redrive(cluster).run().await?;
     assert_eq!(report.put_back, 3, "{report}");
     let found = topics.read_all(&names.topic).await?;
-    let values: Vec<_> = found.iter().map(|record| record.value_text()).collect();
+    let values: Vec<_> = found.iter().map(StoredRecord::value_text).collect();
     assert_eq!(values, ["0", "1", "2", "3", "4"]);
     Ok(())
 }
@@ -281,8 +287,8 @@ async fn too_large(cluster: &KafkaCluster) -> TestResult {
     topics
         .create_with(&names.topic, 1, &[("max.message.bytes", "20000")])
         .await?;
-    let mut letters: Vec<_> = (0..10).map(|_| names.letter([b'x'; 5_000])).collect();
-    letters.insert(3, names.letter([b'x'; 30_000]));
+    let mut letters: Vec<_> = (0..10).map(|_| names.letter(vec![b'x'; 5_000])).collect();
+    letters.insert(3, names.letter(vec![b'x'; 30_000]));
     topics.produce_all(letters).await?;
 
     let report = names.redrive(cluster).run().await?;
@@ -297,7 +303,7 @@ async fn too_large(cluster: &KafkaCluster) -> TestResult {
 /// Everything that was dead is back, however often.
 async fn all_are_back(topics: &Topics, topic: &str, count: usize) -> TestResult {
     let found = topics.read_all(topic).await?;
-    let values: BTreeSet<_> = found.iter().map(|record| record.value_text()).collect();
+    let values: BTreeSet<_> = found.iter().map(StoredRecord::value_text).collect();
     assert_eq!(values.len(), count);
     Ok(())
 }
@@ -339,6 +345,28 @@ async fn killed(cluster: &KafkaCluster) -> TestResult {
     let report = names.redrive(cluster).run().await?;
 
     assert!(report.is_clean(), "{report}");
+    all_are_back(&topics, &names.topic, MANY).await
+}
+
+async fn interrupted(cluster: &KafkaCluster) -> TestResult {
+    let names = Names::new("interrupted");
+    let topics = names.with_letters(cluster, MANY).await?;
+
+    let mut command = kafka_runtime(cluster, &[&names.dead]);
+    let child = command.stdout(Stdio::piped()).spawn()?;
+    let pid = child.id().to_string();
+    has_begun(&topics, &names.topic).await?;
+    let signalled = Command::new("kill").args(["-INT", &pid]).status()?;
+    assert!(signalled.success());
+    let output = tokio::task::spawn_blocking(|| child.wait_with_output()).await??;
+
+    let text = String::from_utf8(output.stdout)?;
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("stopped before the end"), "{text}");
+    let report = names.redrive(cluster).run().await?;
+    assert!(report.is_clean() && report.read() > 0, "{report}");
+    let found = topics.read_all(&names.topic).await?;
+    assert_eq!(found.len(), MANY);
     all_are_back(&topics, &names.topic, MANY).await
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ use crate::client::{Cluster, Consumer, Polled, Position, RecordSink};
 use crate::error::ClientError;
 use crate::producer::{Delivery, ProduceError, ProducedRecord, ProducerClient};
 use crate::record::{BatchBuilder, Offset, RawRecord, Record, RecordPlace, TopicPartition};
-use crate::runtime::connect::{QUESTION, block_on};
+use crate::runtime::connect::{QUESTION, block_on_for};
 
 /// Where a line for each record goes: an audit, which may be kept apart from the rest of the log.
 const AUDIT: &str = "kafka_runtime::redrive";
@@ -136,7 +137,7 @@ impl Pass {
         let group_id = Arc::clone(&plan.group_id);
         let consumer = factory.consumer(&group_id);
         let mut consumer = doing("make a consumer", consumer)?;
-        let readings = readings(&plan, &mut *consumer, &partitions)?;
+        let readings = readings(&plan, &mut *consumer, &partitions, &stop)?;
         let assignment: Vec<_> = readings
             .iter()
             .filter(|reading| !reading.is_done())
@@ -460,13 +461,21 @@ impl Pass {
     /// Waits for an acknowledgement; once told to stop, not for long. None: it did not come.
     fn answer(&mut self, delivery: &mut Delivery) -> Option<Answer> {
         if !self.is_flushed {
-            let answered = block_on(async {
+            let stop = self.stop.clone();
+            let mut answered = pin!(async {
                 tokio::select! {
                     biased;
                     result = &mut *delivery => Some(result),
-                    () = self.stop.cancelled() => None,
+                    () = stop.cancelled() => None,
                 }
             });
+            let answered = loop {
+                match block_on_for(self.plan.every, answered.as_mut()) {
+                    Some(answered) => break answered,
+                    // A broker that is away may take minutes.
+                    None => self.tell(),
+                }
+            };
             if answered.is_some() {
                 return answered;
             }
@@ -725,17 +734,18 @@ fn readings(
     plan: &Plan,
     consumer: &mut dyn Consumer,
     partitions: &[i32],
+    stop: &CancellationToken,
 ) -> Result<Vec<Reading>, RedriveError> {
     let (topic, group) = (&plan.rules.dead_letter_topic, &plan.group_id);
     let places: Vec<_> = partitions
         .iter()
         .map(|partition| TopicPartition::new(Arc::clone(topic), *partition))
         .collect();
-    let committed = patiently(|| consumer.committed(&places, QUESTION));
+    let committed = patiently(stop, || consumer.committed(&places, QUESTION));
     let committed = doing(format!("ask for the position of group {group}"), committed)?;
     let mut readings = Vec::with_capacity(places.len());
     for (at, committed) in places.iter().zip(committed) {
-        let range = patiently(|| consumer.watermarks(at, QUESTION));
+        let range = patiently(stop, || consumer.watermarks(at, QUESTION));
         let (oldest, newest) = doing(format!("ask where {at} ends"), range)?;
         let base = match committed {
             Some(offset) if offset <= newest => offset.max(oldest),
@@ -745,7 +755,7 @@ fn readings(
         let start = match plan.start {
             RedriveStart::Position => base,
             RedriveStart::Oldest => oldest,
-            RedriveStart::At(offset) => offset.clamp(oldest, newest),
+            RedriveStart::At(offset) => offset.min(newest).max(oldest),
         };
         let end = plan.end.map_or(newest, |end| end.min(newest));
         readings.push(Reading::new(
@@ -760,11 +770,14 @@ fn readings(
 
 /// Asks again for a while: a coordinator or a leader that has just moved, or a group's first commit ever on a cluster, is
 /// an error that is over a moment later.
-fn patiently<T>(mut ask: impl FnMut() -> Result<T, ClientError>) -> Result<T, ClientError> {
+fn patiently<T>(
+    stop: &CancellationToken,
+    mut ask: impl FnMut() -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
     let until = Instant::now() + QUESTION;
     loop {
         match ask() {
-            Err(error) if !is_final(&error) && Instant::now() < until => {
+            Err(error) if !is_final(&error) && !stop.is_cancelled() && Instant::now() < until => {
                 std::thread::sleep(POLL);
             }
             answer => return answer,

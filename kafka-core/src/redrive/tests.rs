@@ -411,6 +411,22 @@ async fn a_stop_does_not_wait_for_a_broker_that_is_away() {
 }
 
 #[tokio::test]
+async fn progress_is_told_while_a_broker_is_away() {
+    let broker = broker();
+    dead(&broker, [letter("a")]).await;
+    let factory = Arc::new(Memory(broker.clone(), Arc::new(Silent::default())));
+    let told = Arc::new(tokio::sync::Notify::new());
+    let tell = Arc::clone(&told);
+    let mut redrive = Redrive::new(DEAD).on_progress(move |_| tell.notify_one());
+    redrive.every = Duration::from_millis(1);
+
+    let stop = told.notified();
+    let report = redrive.run_with(&Config::new(), factory, stop).await;
+
+    assert!(report.unwrap().is_stopped);
+}
+
+#[tokio::test]
 async fn a_position_beyond_the_end_is_of_an_older_topic() {
     let broker = broker();
     dead(&broker, ["a", "b", "c"].map(letter)).await;

@@ -1,7 +1,8 @@
 //! Makes sure that a cluster answers before anything is started on it.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -86,6 +87,19 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 /// Waits for a future on a thread that may block; what it waits for must complete on another thread.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let Some(value) = block_on_for(QUESTION, future.as_mut()) {
+            return value;
+        }
+    }
+}
+
+/// The same, for no longer than the limit; the future may be waited for again.
+pub(crate) fn block_on_for<T>(
+    limit: Duration,
+    mut future: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -94,12 +108,16 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
     let waker = std::task::Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut cx = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
+    let until = Instant::now() + limit;
     loop {
         if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut cx) {
-            return value;
+            return Some(value);
         }
-        std::thread::park();
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        std::thread::park_timeout(left);
     }
 }
 

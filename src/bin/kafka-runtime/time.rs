@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_duration_is_a_time_ago() {
-        assert_eq!(ago("2h"), Some(Duration::from_secs(7_200)));
+        assert_eq!(ago("2h"), Some(Duration::from_hours(2)));
         assert!(parse_time("1d").unwrap() < SystemTime::now());
     }
 }
