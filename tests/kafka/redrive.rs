@@ -308,7 +308,11 @@ async fn all_are_back(topics: &Topics, topic: &str, count: usize) -> TestResult 
     Ok(())
 }
 
-const MANY: usize = 30_000;
+/// With [`SLOWLY`], seconds of work.
+const MANY: usize = 20_000;
+
+/// A property that makes many requests of it, so that there is a middle to be in.
+const SLOWLY: (&str, &str) = ("batch.num.messages", "5");
 
 /// Waits until the first record is back.
 async fn has_begun(topics: &Topics, topic: &str) -> TestResult {
@@ -323,8 +327,11 @@ async fn dropped(cluster: &KafkaCluster) -> TestResult {
     let names = Names::new("dropped");
     let topics = names.with_letters(cluster, MANY).await?;
 
+    let slowly = names
+        .redrive(cluster)
+        .config(plain(cluster).property(SLOWLY.0, SLOWLY.1));
     tokio::select! {
-        report = names.redrive(cluster).run() => return Err(format!("it was too quick: {}", report?).into()),
+        report = slowly.run() => return Err(format!("it was too quick: {}", report?).into()),
         begun = has_begun(&topics, &names.topic) => begun?,
     }
     let report = names.redrive(cluster).run().await?;
@@ -337,7 +344,7 @@ async fn killed(cluster: &KafkaCluster) -> TestResult {
     let names = Names::new("killed");
     let topics = names.with_letters(cluster, MANY).await?;
 
-    let mut child = kafka_runtime(cluster, &[&names.dead]).spawn()?;
+    let mut child = slow_command(cluster, &names).spawn()?;
     has_begun(&topics, &names.topic).await?;
     child.kill()?;
     let status = child.wait()?;
@@ -352,7 +359,7 @@ async fn interrupted(cluster: &KafkaCluster) -> TestResult {
     let names = Names::new("interrupted");
     let topics = names.with_letters(cluster, MANY).await?;
 
-    let mut command = kafka_runtime(cluster, &[&names.dead]);
+    let mut command = slow_command(cluster, &names);
     let child = command.stdout(Stdio::piped()).spawn()?;
     let pid = child.id().to_string();
     has_begun(&topics, &names.topic).await?;
@@ -420,6 +427,13 @@ fn kafka_runtime(cluster: &KafkaCluster, arguments: &[&str]) -> Command {
         .env("KAFKA_SSL", "false")
         .stdout(Stdio::null())
         .stderr(Stdio::null());
+    command
+}
+
+fn slow_command(cluster: &KafkaCluster, names: &Names) -> Command {
+    let mut command = kafka_runtime(cluster, &[&names.dead]);
+    let variable = SLOWLY.0.to_uppercase().replace('.', "_");
+    command.env(format!("KAFKA_PROPERTY_{variable}"), SLOWLY.1);
     command
 }
 

@@ -548,7 +548,8 @@ impl Pass {
         self.consumer
             .unassign(&places)
             .map_err(Trouble::NotCommitted)?;
-        let until = Instant::now() + QUESTION;
+        let is_stopped = self.stop.is_cancelled();
+        let until = Instant::now() + if is_stopped { PATIENCE } else { QUESTION };
         let mut reason = ClientError::TimedOut("the group's coordinator did not take it".into());
         loop {
             match self.consumer.committed(&places, PATIENCE) {

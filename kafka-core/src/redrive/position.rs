@@ -101,9 +101,9 @@ impl Reading {
         self.repeats
     }
 
-    /// Returns the position as it is after this run.
-    pub(super) fn position(&self) -> Offset {
-        self.moved.unwrap_or(self.base)
+    /// Returns the position as it is after this run; a dry run moves none.
+    pub(super) fn position(&self, is_dry_run: bool) -> Offset {
+        self.moved.filter(|_| !is_dry_run).unwrap_or(self.base)
     }
 }
 
@@ -189,6 +189,6 @@ mod tests {
         let reading = Reading::new(0, Offset(9), (Offset(9), Offset(4)), false);
 
         assert!(reading.is_done());
-        assert_eq!(reading.position(), Offset(9));
+        assert_eq!(reading.position(false), Offset(9));
     }
 }

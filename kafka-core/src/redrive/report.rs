@@ -150,12 +150,13 @@ impl RedriveReport {
     }
 
     pub(super) fn note_partitions(&mut self, readings: &[Reading]) {
+        let is_dry_run = self.is_dry_run;
         let partition = |reading: &Reading| RedrivePartition {
             partition: reading.partition,
             start: reading.start,
             end: reading.end,
             next: reading.next,
-            position: reading.position(),
+            position: reading.position(is_dry_run),
         };
         self.partitions = readings.iter().map(partition).collect();
         self.put_back_again = readings.iter().map(Reading::repeats).sum();
@@ -252,7 +253,7 @@ impl fmt::Display for RedriveReport {
         if self.is_stopped {
             write!(f, "; stopped before the end")?;
         }
-        if self.put_back_again > 0 {
+        if self.put_back_again > 0 && !self.is_dry_run {
             write!(
                 f,
                 "\nthe position stays before what was left: the next run from there puts {} of these back again, unless \

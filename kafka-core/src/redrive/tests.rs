@@ -133,6 +133,7 @@ async fn a_dry_run_writes_and_commits_nothing() {
 
     assert_eq!(counts(&report), [2, 0, 0, 0]);
     assert_eq!((written(&broker, 1), position(&broker)), (0, None));
+    assert_eq!(report.partitions[0].position, Offset(0));
     let kind = &report.kinds[0];
     assert_eq!(kind.origin.as_deref(), Some("orders"));
     assert_eq!(kind.handler.as_deref(), Some("on_order"));

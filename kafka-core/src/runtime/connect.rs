@@ -85,17 +85,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Waits for a future on a thread that may block; what it waits for must complete on another thread.
-pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    loop {
-        if let Some(value) = block_on_for(QUESTION, future.as_mut()) {
-            return value;
-        }
-    }
-}
-
-/// The same, for no longer than the limit; the future may be waited for again.
+/// Waits for a future on a thread that may block, for no longer than the limit; the future may be waited for again. What
+/// it waits for must complete on another thread.
 pub(crate) fn block_on_for<T>(
     limit: Duration,
     mut future: Pin<&mut impl Future<Output = T>>,

@@ -13,7 +13,7 @@ use super::errors::{client_error, from_code, from_response};
 use crate::client::Cluster;
 use crate::error::ClientError;
 use crate::record::{Offset, TopicPartition};
-use crate::runtime::connect::block_on;
+use crate::runtime::connect::{QUESTION, block_on_for};
 
 /// Any name does to see whether a broker answers: this one exists wherever a group ever committed, and asking for it
 /// creates nothing.
@@ -152,9 +152,14 @@ impl Cluster for KafkaCluster {
         let options = AdminOptions::new()
             .operation_timeout(Some(timeout))
             .request_timeout(Some(timeout));
-        let created =
+        let mut created =
             futures_util::future::FutureExt::boxed(admin.create_topics([&topic], &options));
-        let results = block_on(created).map_err(|error: KafkaError| client_error(&error, None))?;
+        // The admin client completes it, from a thread of its own, within the timeout.
+        let results = loop {
+            if let Some(results) = block_on_for(QUESTION, created.as_mut()) {
+                break results.map_err(|error: KafkaError| client_error(&error, None))?;
+            }
+        };
         for result in results {
             if let Err((name, code)) = result
                 && code != RDKafkaErrorCode::TopicAlreadyExists
