@@ -5,7 +5,7 @@
 //! the caller does.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use super::letter::Letter;
 use super::refusal::Refusal;
@@ -24,10 +24,7 @@ pub(super) struct Filter {
 
 impl Filter {
     fn takes(&self, letter: &Letter, timestamp: Timestamp) -> bool {
-        let at = timestamp
-            .millis()
-            .and_then(|ms| u64::try_from(ms).ok())
-            .map(|ms| UNIX_EPOCH + std::time::Duration::from_millis(ms));
+        let at = timestamp.to_system_time();
         let origin = letter.origin.as_ref().ok().map(|origin| &*origin.topic);
         self.since
             .is_none_or(|since| at.is_some_and(|at| at >= since))
@@ -152,7 +149,7 @@ pub(super) fn implied(dead_letter_topic: &str, topics: &[String]) -> Vec<Arc<str
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
     use crate::redrive::letter::Origin;
@@ -271,7 +268,7 @@ mod tests {
             |f| f.handlers = vec!["other".to_owned()],
             |f| f.origins = vec!["shop.orders".to_owned()],
             |f| f.since = Some(UNIX_EPOCH + Duration::from_millis(1_001)),
-            |f| f.until = Some(UNIX_EPOCH + Duration::from_millis(1_000)),
+            |f| f.until = Some(UNIX_EPOCH + Duration::from_secs(1)),
         ];
 
         for set in filters {

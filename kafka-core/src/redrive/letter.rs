@@ -48,8 +48,8 @@ impl Letter {
             origin: origin(dead_letter),
             count: match text(&headers, REDRIVE_PREFIX, "count") {
                 Ok(None) => Ok(0),
-                Ok(Some(count)) => decimal(count).ok_or(Refusal::Header(COUNT_HEADER)),
-                Err(()) => Err(Refusal::Header(COUNT_HEADER)),
+                Ok(Some(count)) => decimal(count).ok_or(Refusal::Count),
+                Err(()) => Err(Refusal::Count),
             },
             class: optional("class").and_then(|word| word.parse().ok()),
             handler: optional("handler").map(Arc::from),
@@ -129,9 +129,11 @@ mod tests {
         Letter::read(&Record::for_test("dead", None, None).with_headers(headers))
     }
 
-    const TOPIC: (&str, &[u8]) = ("kafka_runtime.dead_letter.topic", b"orders");
-    const PARTITION: (&str, &[u8]) = ("kafka_runtime.dead_letter.partition", b"3");
-    const GROUP: (&str, &[u8]) = ("kafka_runtime.dead_letter.group", b"billing");
+    type Header = (&'static str, &'static [u8]);
+
+    const TOPIC: Header = ("kafka_runtime.dead_letter.topic", b"orders");
+    const PARTITION: Header = ("kafka_runtime.dead_letter.partition", b"3");
+    const GROUP: Header = ("kafka_runtime.dead_letter.group", b"billing");
 
     #[test]
     fn a_dead_letter_says_where_it_was() {
@@ -144,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_header_that_is_missing_twice_or_wrong_is_named() {
-        let wrong: &[(&[(&str, &[u8])], &str)] = &[
+        let wrong: &[(&[Header], &str)] = &[
             (&[PARTITION, GROUP], TOPIC.0),
             (&[TOPIC, GROUP], PARTITION.0),
             (&[TOPIC, PARTITION], GROUP.0),
@@ -167,7 +169,7 @@ mod tests {
         for count in [&b"many"[..], b"", b"-1", b"4294967296"] {
             let letter = letter(&[(COUNT_HEADER, count)]);
 
-            assert_eq!(letter.count, Err(Refusal::Header(COUNT_HEADER)));
+            assert_eq!(letter.count, Err(Refusal::Count));
         }
         assert_eq!(letter(&[(COUNT_HEADER, b"2")]).count, Ok(2));
     }

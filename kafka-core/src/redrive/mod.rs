@@ -104,7 +104,8 @@ pub enum RedriveStart {
 #[must_use = "nothing is put back before `run`"]
 pub struct Redrive {
     topic: Arc<str>,
-    config: Option<Config>,
+    /// Boxed: it is large, and would be several times in the future of whoever awaits a run.
+    config: Option<Box<Config>>,
     group_id: Option<String>,
     partitions: Vec<i32>,
     start: RedriveStart,
@@ -146,7 +147,7 @@ impl Redrive {
 
     /// Sets where the brokers are. Default: [`Config::from_env`]. Its group id is not used.
     pub fn config(mut self, config: Config) -> Self {
-        self.config = Some(config);
+        self.config = Some(Box::new(config));
         self
     }
 
@@ -271,13 +272,14 @@ impl Redrive {
         stop: impl Future<Output = ()>,
     ) -> Result<RedriveReport, RedriveError> {
         let config = match self.config.take() {
-            Some(config) => config,
+            Some(config) => *config,
             None => Config::from_env()?,
         };
         let config = for_one_reader(config);
         config.validate()?;
         let factory = factory(&config);
-        self.run_with(&config, factory, stop).await
+        // For the same reason.
+        Box::pin(self.run_with(&config, factory, stop)).await
     }
 
     async fn run_with(

@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn the_position_follows_what_was_put_back() {
         use Settled::{Failed, PutBack, Refused, Skipped};
-
-        let cases: &[(&[(i64, Settled)], Option<i64>)] = &[
+        type Case = (&'static [(i64, Settled)], Option<i64>);
+        let cases: &[Case] = &[
             (&[(5, PutBack), (9, PutBack)], Some(10)),
             (&[(5, Refused), (6, PutBack)], Some(7)),
             (&[(5, PutBack), (6, Refused)], Some(6)),

@@ -12,6 +12,12 @@ pub enum Refusal {
          name the destination with --to (`to`)"
     )]
     Header(&'static str),
+    /// How often it was put back cannot be read, so there would be no bound.
+    #[error(
+        "its header kafka_runtime.redrive.count is repeated or no number, so it could go round for ever; put it back \
+         with another tool"
+    )]
+    Count,
     /// A header's name is not UTF-8: the client cannot read it, so the record would not be the same.
     #[error(
         "{0} of its headers have names that are not UTF-8, which this client cannot read; put it back with another tool"
@@ -74,6 +80,7 @@ impl Refusal {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Header(_) => "header",
+            Self::Count => "count",
             Self::UnreadableHeaders(_) => "unreadable_headers",
             Self::Origin(_) => "origin",
             Self::AmbiguousOrigin { .. } => "ambiguous_origin",

@@ -297,25 +297,27 @@ async fn a_record_that_is_too_large_is_refused_and_blocks_nothing() {
     assert!(report.to_string().contains("max.message.bytes"), "{report}");
 }
 
+/// Every record that is put back fails again at once.
+struct FailsAgain(MemoryBroker);
+impl ProducerClient for FailsAgain {
+    fn send(&self, topic: &str, payload: MessagePayload) -> Delivery {
+        drop(self.0.send(DEAD, letter("again")));
+        self.0.send(topic, payload)
+    }
+
+    fn flush(&self, _: Duration) -> Result<(), ClientError> {
+        Ok(())
+    }
+
+    fn check(&self, _: Duration) -> Result<(), ClientError> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn records_that_arrive_meanwhile_are_left_to_the_next_run() {
     let broker = broker();
     dead(&broker, [letter("a")]).await;
-    // Every record that is put back fails again at once.
-    struct FailsAgain(MemoryBroker);
-    impl ProducerClient for FailsAgain {
-        fn send(&self, topic: &str, payload: MessagePayload) -> Delivery {
-            drop(self.0.send(DEAD, letter("again")));
-            self.0.send(topic, payload)
-        }
-        fn flush(&self, _: Duration) -> Result<(), ClientError> {
-            Ok(())
-        }
-        fn check(&self, _: Duration) -> Result<(), ClientError> {
-            Ok(())
-        }
-    }
-
     let producer = Arc::new(FailsAgain(broker.clone()));
     let factory = Arc::new(Memory(broker.clone(), producer));
     let report = Redrive::new(DEAD)
@@ -347,9 +349,11 @@ impl ProducerClient for Pauses {
         self.0.consumer().pause(&[place(DEAD, 0)]).unwrap();
         self.0.send(topic, payload)
     }
+
     fn flush(&self, _: Duration) -> Result<(), ClientError> {
         Ok(())
     }
+
     fn check(&self, _: Duration) -> Result<(), ClientError> {
         Ok(())
     }
@@ -382,9 +386,11 @@ impl ProducerClient for Silent {
         self.0.notify_one();
         Box::pin(pending())
     }
+
     fn flush(&self, _: Duration) -> Result<(), ClientError> {
         Err(ClientError::TimedOut("flush".into()))
     }
+
     fn check(&self, _: Duration) -> Result<(), ClientError> {
         Ok(())
     }

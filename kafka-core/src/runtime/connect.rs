@@ -89,7 +89,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 /// it waits for must complete on another thread.
 pub(crate) fn block_on_for<T>(
     limit: Duration,
-    mut future: Pin<&mut impl Future<Output = T>>,
+    mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>,
 ) -> Option<T> {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
