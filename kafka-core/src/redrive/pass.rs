@@ -188,12 +188,14 @@ impl Pass {
             let records = self.take()?;
             if records.is_empty() {
                 if self.is_nothing_left()? {
+                    self.report.is_short = true;
                     break;
                 }
             } else {
+                self.put_back(records)?;
+                // From here on: acknowledgements may have taken minutes.
                 self.last_record = Instant::now();
                 self.last_error = None;
-                self.put_back(records)?;
             }
             self.tell();
         }

@@ -32,6 +32,9 @@ pub struct RedriveReport {
     pub is_dry_run: bool,
     /// True if it was told to stop before the end.
     pub is_stopped: bool,
+    /// True if no record came any more before the end: there are gaps, of compaction or transactions, or a transaction
+    /// is open, behind which nothing is read yet.
+    pub is_short: bool,
     /// Records put back and acknowledged by the broker.
     pub put_back: u64,
     /// Of these, the ones that lie beyond a record that was left to a later run: the position is not past them, so a run
@@ -113,6 +116,7 @@ impl RedriveReport {
             "group_id": &*self.group_id,
             "dry_run": self.is_dry_run,
             "stopped": self.is_stopped,
+            "short": self.is_short,
             "clean": self.is_clean(),
             "read": self.read(),
             "put_back": self.put_back,
@@ -252,6 +256,13 @@ impl fmt::Display for RedriveReport {
         }
         if self.is_stopped {
             write!(f, "; stopped before the end")?;
+        }
+        if self.is_short {
+            write!(
+                f,
+                "\nno record came any more before the end: it is a gap of compaction or of transactions, or a \
+                 transaction is open"
+            )?;
         }
         if self.put_back_again > 0 && !self.is_dry_run {
             write!(

@@ -375,6 +375,7 @@ async fn a_run_does_not_wait_for_records_that_do_not_come() {
 
     assert_eq!((report.put_back, position(&broker)), (1_000, Some(1_000)));
     assert_eq!(report.partitions[0].next, Offset(1_000));
+    assert!(report.is_short);
 }
 
 /// A broker that is away: it is asked for something, and nothing is ever acknowledged.
