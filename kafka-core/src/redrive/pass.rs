@@ -419,6 +419,7 @@ impl Pass {
                     self.refuse(&record, Refusal::TooLarge { topic, bytes })
                 }
                 Some(Err(error)) => {
+                    let error = self.reason_of(error, &sent.to);
                     trouble = Some(Trouble::Write(RecordPlace::of(&record), error));
                     Settled::Failed
                 }
@@ -458,6 +459,21 @@ impl Pass {
         let payload = to_payload(record, sent.count, sent.partition);
         let mut alone = producer.send(&sent.to, payload);
         self.answer(&mut alone)
+    }
+
+    /// Finds out why a producer is disconnected that nobody disconnected: without the right to write it cannot become
+    /// idempotent, for example, and gives up all it has.
+    fn reason_of(&self, error: ProduceError, to: &str) -> ProduceError {
+        let (ProduceError::Disconnected, Some(producer)) = (&error, &self.producer) else {
+            return error;
+        };
+        match producer.check(PATIENCE) {
+            Ok(()) => error,
+            Err(source) => ProduceError::Client {
+                topic: to.to_owned(),
+                source,
+            },
+        }
     }
 
     /// Waits for an acknowledgement; once told to stop, not for long. None: it did not come.
@@ -744,7 +760,14 @@ fn readings(
         .iter()
         .map(|partition| TopicPartition::new(Arc::clone(topic), *partition))
         .collect();
-    let committed = patiently(stop, || consumer.committed(&places, QUESTION));
+    let committed = patiently(stop, || {
+        let answer = consumer.committed(&places, PATIENCE);
+        match consumer.poll(Duration::ZERO, 1, &mut Nobody) {
+            // Without the right to use the group, that is said here, and the question runs out of time.
+            Polled::Error(reason) if answer.is_err() => Err(reason),
+            _ => answer,
+        }
+    });
     let committed = doing(format!("ask for the position of group {group}"), committed)?;
     let mut readings = Vec::with_capacity(places.len());
     for (at, committed) in places.iter().zip(committed) {

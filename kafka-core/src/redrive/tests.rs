@@ -284,6 +284,37 @@ async fn a_write_that_fails_ends_the_run_before_it() {
     assert_eq!(redriven(&broker, Redrive::new(DEAD)).await.put_back, 2);
 }
 
+/// A producer without the right to write: it gives up all it has, and only a question tells why.
+struct GaveUp;
+
+impl ProducerClient for GaveUp {
+    fn send(&self, _: &str, _: MessagePayload) -> Delivery {
+        Box::pin(std::future::ready(Err(ProduceError::Disconnected)))
+    }
+
+    fn flush(&self, _: Duration) -> Result<(), ClientError> {
+        Ok(())
+    }
+
+    fn check(&self, _: Duration) -> Result<(), ClientError> {
+        Err(ClientError::Authorization("no producer id".into()))
+    }
+}
+
+#[tokio::test]
+async fn a_producer_that_gave_up_is_asked_why() {
+    let broker = broker();
+    dead(&broker, [letter("a")]).await;
+    let factory = Arc::new(Memory(broker.clone(), Arc::new(GaveUp)));
+
+    let result = Redrive::new(DEAD)
+        .run_with(&Config::new(), factory, pending())
+        .await;
+
+    let text = result.unwrap_err().to_string();
+    assert!(text.contains("topic orders: not permitted"), "{text}");
+}
+
 #[tokio::test]
 async fn a_record_that_is_too_large_is_refused_and_blocks_nothing() {
     let broker = broker();
