@@ -47,6 +47,7 @@
 //! | a runtime by hand | [`Runtime::builder`], [`Handler`], [`Control`] |
 //! | clients by hand | [`KafkaManager`], [`KafkaConsumer`], [`KafkaProducer`] |
 //! | settings | [`Config`], [`ClientOptions`], [`ConsumerOptions`], [`ProducerOptions`] |
+//! | dead letters, and putting them back | [`FailurePolicy`], [`redrive`], [`Redrive`](redrive::Redrive) |
 //! | what goes on | [`Observer`], [`Event`], [`GroupStatus`], [`ConsumerState`] |
 //! | errors | [`RunError`], [`StartError`], [`ConnectError`], [`ClientError`], [`DecodeError`], [`SendError`] |
 //!
@@ -121,12 +122,13 @@
 //! # Features
 //!
 //! `rdkafka` (default) is the client; `ssl` or `ssl-vendored` adds TLS and SCRAM, `gssapi` Kerberos, `zstd` zstd;
-//! `embedded-broker` adds `EmbeddedBroker`, a broker in memory for examples and tests.
+//! `embedded-broker` adds `EmbeddedBroker`, a broker in memory for examples and tests; `cli` is the command `kafka-runtime`.
 //!
-//! The [README], [configuration], [troubleshooting] and [architecture] pages are in the repository.
+//! The [README], [configuration], [operations], [troubleshooting] and [architecture] pages are in the repository.
 //!
 //! [README]: https://github.com/kafka-runtime/kafka-runtime#readme
 //! [configuration]: https://github.com/kafka-runtime/kafka-runtime/blob/main/docs/CONFIGURATION.md
+//! [operations]: https://github.com/kafka-runtime/kafka-runtime/blob/main/docs/OPERATIONS.md
 //! [troubleshooting]: https://github.com/kafka-runtime/kafka-runtime/blob/main/docs/TROUBLESHOOTING.md
 //! [architecture]: https://github.com/kafka-runtime/kafka-runtime/blob/main/docs/ARCHITECTURE.md
 
@@ -144,6 +146,9 @@ mod documents {
 
     #[doc = include_str!("../docs/MIGRATING.md")]
     mod migrating {}
+
+    #[doc = include_str!("../docs/OPERATIONS.md")]
+    mod operations {}
 
     #[doc = include_str!("../docs/TROUBLESHOOTING.md")]
     mod troubleshooting {}

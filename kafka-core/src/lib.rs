@@ -25,6 +25,7 @@ mod outcome;
 mod payload;
 mod producer;
 mod record;
+pub mod redrive;
 mod registration;
 mod runtime;
 #[cfg(feature = "simulation")]
@@ -56,7 +57,7 @@ pub use manager::{ConsumerState, KafkaConsumer, KafkaManager, ManagerError, Subs
 pub use observe::{Event, Observer, Suspicion, TracingObserver};
 pub use outcome::{
     BoxError, Classifier, Classify, ErrorClass, Failure, FailureKind, HandlerError, IntoOutcome,
-    Outcome, PermanentError, RetryableError,
+    Outcome, PermanentError, RetryableError, UnknownFailureKind,
 };
 pub use payload::{FromRecord, Json, JsonOrText, Raw, Text};
 pub use producer::{KafkaProducer, MessagePayload, ProduceError, ProducedRecord, SendError};

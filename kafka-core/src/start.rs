@@ -470,7 +470,8 @@ fn is_true(value: Option<&str>) -> bool {
     matches!(value.as_deref(), Some("true" | "1" | "yes" | "on"))
 }
 
-fn is_topic_name(name: &str) -> bool {
+/// True if Kafka takes it as the name of a topic.
+pub(crate) fn is_topic_name(name: &str) -> bool {
     (1..=TOPIC_LENGTH).contains(&name.len())
         && name
             .bytes()

@@ -1,4 +1,4 @@
-//! The table that a runtime shows at start: who handles what, and where it stands.
+//! Tables: the one that a runtime shows at start, who handles what and where it stands; and how any is aligned.
 
 use std::fmt;
 
@@ -37,32 +37,43 @@ impl fmt::Display for StartTable {
             "ON FAILURE",
             "PLACE",
         ];
-        let rows: Vec<[&str; 6]> = std::iter::once(head)
-            .chain(self.rows.iter().map(|row| {
-                [
-                    row.topic.as_str(),
-                    row.group.as_str(),
-                    row.handler.as_str(),
-                    row.ordering,
-                    row.on_failure.as_str(),
-                    row.place.as_str(),
-                ]
-            }))
-            .collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-        let widths: Vec<usize> = (0..head.len()).filter_map(width).collect();
-        for (n, row) in rows.iter().enumerate() {
-            if n > 0 {
-                writeln!(f)?;
-            }
-            for (column, cell) in row.iter().enumerate() {
-                if column + 1 == row.len() {
-                    write!(f, "{cell}")?;
-                } else {
-                    write!(f, "{cell:<width$}  ", width = widths[column])?;
-                }
+        let rows = std::iter::once(head).chain(self.rows.iter().map(|row| {
+            [
+                row.topic.as_str(),
+                row.group.as_str(),
+                row.handler.as_str(),
+                row.ordering,
+                row.on_failure.as_str(),
+                row.place.as_str(),
+            ]
+        }));
+        write_aligned(f, rows)
+    }
+}
+
+/// Writes rows with their columns aligned, without a line break after the last.
+pub(crate) fn write_aligned<const N: usize, S: AsRef<str>>(
+    f: &mut fmt::Formatter<'_>,
+    rows: impl Iterator<Item = [S; N]>,
+) -> fmt::Result {
+    let rows: Vec<[S; N]> = rows.collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].as_ref().chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    for (n, row) in rows.iter().enumerate() {
+        if n > 0 {
+            writeln!(f)?;
+        }
+        for (column, cell) in row.iter().enumerate() {
+            let cell = cell.as_ref();
+            if column + 1 == N {
+                write!(f, "{cell}")?;
+            } else {
+                write!(f, "{cell:<width$}  ", width = widths[column])?;
             }
         }
-        Ok(())
     }
+    Ok(())
 }

@@ -12,6 +12,7 @@ mod imperative;
 mod outage;
 mod producer;
 mod rebalance;
+mod redrive;
 mod security;
 mod shutdown;
 mod startup;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let suite = handlers::add(suite);
     let suite = delivery::add(suite);
     let suite = failure::add(suite);
+    let suite = redrive::add(suite);
     let suite = bad_input::add(suite);
     let suite = startup::add(suite);
     let suite = outage::add(suite);

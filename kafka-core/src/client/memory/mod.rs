@@ -365,6 +365,12 @@ impl MemberView<'_> {
         self.with(|member| !member.stored.is_empty())
     }
 
+    /// Stops its fetch of a partition, as the member itself can.
+    #[cfg(test)]
+    pub(crate) fn pause(&self, at: TopicPartition) {
+        self.with(|member| member.paused.insert(at));
+    }
+
     pub(crate) fn is_paused(&self, at: &TopicPartition) -> bool {
         self.with(|member| member.paused.contains(at))
     }
