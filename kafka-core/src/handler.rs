@@ -84,6 +84,7 @@ pub(crate) struct HandlerOptions {
     pub(crate) start: Start,
     pub(crate) max_payload: Option<usize>,
     pub(crate) breaker: Breaker,
+    pub(crate) retry_topics: Vec<Duration>,
 }
 
 impl HandlerOptions {
@@ -106,6 +107,7 @@ impl HandlerOptions {
             start: Start::Earliest,
             max_payload: None,
             breaker: Breaker::DEFAULT,
+            retry_topics: Vec::new(),
         }
     }
 }
@@ -309,6 +311,23 @@ impl Handler {
     #[must_use]
     pub fn start(mut self, start: Start) -> Self {
         self.options.start = start;
+        self
+    }
+
+    /// Parks a record that has failed `retry` times in retry topics, for these times, shortest first: each gives it one
+    /// more attempt, then it goes to the failure policy. Later records of its key follow it, so order holds; other keys
+    /// go on. The topics are `{group}.{topic}.retry.{wait}`. Default: none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use kafka_core::{Handler, Raw};
+    ///
+    /// let handler = Handler::new("orders", |_: Raw| async {})
+    ///     .retry_topics([Duration::from_secs(60), Duration::from_secs(600)]);
+    /// ```
+    #[must_use]
+    pub fn retry_topics(mut self, waits: impl IntoIterator<Item = Duration>) -> Self {
+        self.options.retry_topics = waits.into_iter().collect();
         self
     }
 

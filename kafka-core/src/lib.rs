@@ -6,6 +6,7 @@
 )]
 
 mod client;
+mod clock;
 mod config;
 mod decode_error;
 mod engine;

@@ -61,6 +61,14 @@ pub enum Mutant {
     SilentWatchdog,
     /// Reads on behind a batch that cannot be read.
     SkipUnreadable,
+    /// Lets later records of a parked key pass it.
+    PassParkedKeys,
+    /// Does not look which keys are parked when it takes a partition over.
+    ForgetParkedKeys,
+    /// Finishes a record when it is sent to its retry topic, not when that is acknowledged.
+    AckBeforeParked,
+    /// Takes every record of a retry topic for one that is still to be handled.
+    HandleStaleParked,
     /// Feeds a handler that fails for every record.
     NoBreaker,
 }

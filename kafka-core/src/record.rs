@@ -147,6 +147,8 @@ struct Entry {
     sequence: u64,
     /// The hash of the key, or of the sequence where the key is null.
     key_hash: u64,
+    /// Attempts that it had before it was parked in a retry topic.
+    attempts: u32,
     key: Span,
     value: Span,
     headers_start: u32,
@@ -189,6 +191,10 @@ impl RecordBatch {
 
     pub(crate) fn sequence(&self, index: usize) -> u64 {
         self.entries[index].sequence
+    }
+
+    pub(crate) fn attempts(&self, index: usize) -> u32 {
+        self.entries[index].attempts
     }
 
     pub(crate) fn value_len(&self, index: usize) -> usize {
@@ -248,11 +254,19 @@ impl BatchBuilder {
             timestamp: record.timestamp,
             sequence,
             key_hash,
+            attempts: 0,
             key,
             value,
             headers_start,
             headers_end: index(self.headers.len()),
         });
+    }
+
+    /// Says how often the last record was tried before.
+    pub(crate) fn set_attempts(&mut self, attempts: u32) {
+        if let Some(last) = self.entries.last_mut() {
+            last.attempts = attempts;
+        }
     }
 
     /// True once another record could overflow the 32-bit spans: the batch must be finished first.

@@ -34,6 +34,7 @@ pub struct Registration {
     enabled_if: Option<&'static str>,
     start: Start,
     max_payload: Option<usize>,
+    retry_topics_ms: &'static [u64],
 }
 
 inventory::collect!(Registration);
@@ -69,6 +70,7 @@ impl Registration {
             enabled_if: None,
             start: Start::Earliest,
             max_payload: None,
+            retry_topics_ms: &[],
         }
     }
 
@@ -170,6 +172,13 @@ impl Registration {
         self
     }
 
+    /// Sets the waits of the retry topics, in milliseconds.
+    #[must_use]
+    pub const fn retry_topics_ms(mut self, waits: &'static [u64]) -> Self {
+        self.retry_topics_ms = waits;
+        self
+    }
+
     fn to_handler(self) -> Handler {
         let options = HandlerOptions {
             name: self.name.to_owned(),
@@ -186,6 +195,11 @@ impl Registration {
             start: self.start,
             max_payload: self.max_payload,
             breaker: Breaker::DEFAULT,
+            retry_topics: self
+                .retry_topics_ms
+                .iter()
+                .map(|ms| Duration::from_millis(*ms))
+                .collect(),
         };
         Handler::from_parts(options, self.place, self.requires, self.driver)
     }

@@ -459,6 +459,7 @@ pub(crate) fn activate(handler: &Handler, dead_letter: Option<Arc<str>>) -> Arc<
         dead_letter,
         start: options.start,
         max_payload: options.max_payload,
+        retry_waits: options.retry_topics.clone(),
         permits: Arc::new(Semaphore::new(options.concurrency)),
         breaker: BreakerState::new(options.breaker),
         handler: handler.clone(),

@@ -49,8 +49,16 @@ impl Corrupt {
 }
 
 impl Engine {
-    /// True if a partition must not be fetched because of a batch that cannot be read.
+    /// True if a partition must not be fetched: because of a batch that cannot be read, or because it is not known yet
+    /// which of its keys are parked.
     pub(super) fn is_held_back(&self, at: &TopicPartition) -> bool {
+        if self
+            .retries
+            .as_ref()
+            .is_some_and(|retries| retries.is_scanning(at))
+        {
+            return true;
+        }
         let is_tried = self
             .corrupt
             .trial
@@ -218,9 +226,8 @@ impl Engine {
     /// The trials are over: everything else is fetched again.
     fn resume_all(&mut self) {
         let partitions = self.dispatch.partitions.iter();
-        let free = partitions.filter(|p| {
-            !p.is_paused && !p.is_full && !self.corrupt.aside.contains_key(&p.state.at)
-        });
+        let free =
+            partitions.filter(|p| !p.is_paused && !p.is_full && !self.is_held_back(&p.state.at));
         let free: Vec<_> = free.map(|p| p.state.at.clone()).collect();
         self.report(|consumer| consumer.resume(&free));
         self.publish();

@@ -37,6 +37,7 @@ impl Engine {
             Suspicion::Suspended(_) => 2 * self.config.heartbeat_interval,
             Suspicion::CommitRefused | Suspicion::NoCommit(_) => self.config.session_timeout,
         };
+        self.close_retries(&partitions, false, now);
         let revoking = self
             .revoking
             .as_ref()
@@ -133,7 +134,11 @@ impl Engine {
             .dispatch
             .partitions
             .iter()
-            .filter(|p| !p.is_paused && fenced.partitions.iter().any(|(at, _)| *at == p.state.at))
+            .filter(|p| {
+                !p.is_paused
+                    && !self.is_held_back(&p.state.at)
+                    && fenced.partitions.iter().any(|(at, _)| *at == p.state.at)
+            })
             .map(|p| p.state.at.clone())
             .collect();
         for index in 0..self.dispatch.partitions.len() {

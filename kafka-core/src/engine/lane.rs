@@ -27,9 +27,10 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
-use super::lane_task::{LaneShared, SlotWaker, lock};
+use super::lane_task::{LaneParking, LaneShared, SlotWaker, lock};
 use super::partition::Mode;
 use super::permit::Permits;
+use crate::clock::unix_ms;
 use crate::decode_error::DecodeError;
 use crate::error::{RunError, panic_text};
 use crate::extract::HandlerContext;
@@ -37,6 +38,7 @@ use crate::failure::backoff::jitter;
 use crate::failure::breaker::{Admission, BreakerState, Change};
 use crate::failure::dead_letter::DeadLetter;
 use crate::failure::policy::{Decision, FailurePolicy, decide};
+use crate::failure::retry_topic::{Origin, Parking, Place};
 use crate::handler::Ordering;
 use crate::mutant::{self, Mutant};
 use crate::observe::Event;
@@ -70,10 +72,10 @@ struct Work {
 impl Work {
     fn new(batch: Arc<RecordBatch>, index: usize, chain: Option<u64>) -> Self {
         Self {
+            attempt: 1 + batch.attempts(index),
             batch,
             index,
             chain,
-            attempt: 1,
             started: None,
             report_at: Duration::ZERO,
             is_probe: false,
@@ -86,6 +88,11 @@ impl Work {
 
     fn sequence(&self) -> u64 {
         self.batch.sequence(self.index)
+    }
+
+    /// True until its first attempt in this topic has ended.
+    fn is_first_here(&self) -> bool {
+        self.attempt == 1 + self.batch.attempts(self.index)
     }
 }
 
@@ -345,6 +352,11 @@ where
 
     /// Starts the attempt of a slot that has its work and its permit.
     fn start(&mut self, slot: usize, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
+        if let Some(parking) = &lane.parking
+            && self.follow(slot, parking, lane, cx)
+        {
+            return;
+        }
         let at = &mut self.slots[slot];
         let Some(work) = &mut at.work else {
             unreachable!("a slot that starts has work");
@@ -424,7 +436,7 @@ where
             }
             Stage::GivingUp(write) => {
                 if write.as_mut().poll(&mut slot_cx).is_ready() {
-                    self.settle(slot);
+                    self.settle(slot, lane);
                 }
             }
         }
@@ -463,7 +475,7 @@ where
                         duration: started.elapsed(),
                     });
                 }
-                return self.settle(slot);
+                return self.settle(slot, lane);
             }
             Outcome::Skip { reason } => {
                 observers.emit(&Event::Skipped {
@@ -472,7 +484,7 @@ where
                     reason: Some(&reason),
                     failure: None,
                 });
-                return self.settle(slot);
+                return self.settle(slot, lane);
             }
             Outcome::Fail(failure) => failure,
         };
@@ -482,7 +494,7 @@ where
             _ => false,
         };
         if is_forgotten {
-            return self.settle(slot);
+            return self.settle(slot, lane);
         }
         if mutant::is_active(Mutant::LeakPermits)
             && let Some(permit) = at.permit.take()
@@ -510,6 +522,18 @@ where
             return self.poll_slot(slot, lane, cx);
         }
         at.permit = None;
+        if let Some(parking) = lane
+            .parking
+            .as_ref()
+            .filter(|_| failure.kind().is_retried())
+            && self.park(slot, parking, &failure, lane, cx)
+        {
+            return;
+        }
+        let at = &mut self.slots[slot];
+        let Some(work) = &mut at.work else {
+            unreachable!("a record that is given up has its slot");
+        };
         match lane.handler.on_failure {
             FailurePolicy::DeadLetter => {
                 let topic = lane
@@ -531,7 +555,7 @@ where
                 if mutant::is_active(Mutant::AckBeforeDeadLetter)
                     && matches!(at.stage, Stage::GivingUp(_))
                 {
-                    self.settle(slot);
+                    self.settle(slot, lane);
                 }
             }
             FailurePolicy::Skip => {
@@ -541,9 +565,103 @@ where
                     reason: None,
                     failure: Some(&failure),
                 });
-                self.settle(slot);
+                self.settle(slot, lane);
             }
             FailurePolicy::Stop => self.stop(slot, &failure, lane),
+        }
+    }
+
+    /// Parks a record whose key has records in a retry topic behind these; false if there is none, or it was tried
+    /// here before.
+    fn follow(
+        &mut self,
+        slot: usize,
+        LaneParking { parking, stage }: &LaneParking,
+        lane: &Arc<LaneShared>,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let at = &mut self.slots[slot];
+        let Some(work) = at.work.as_ref().filter(|work| work.is_first_here()) else {
+            return false;
+        };
+        let Some(place) = parking.follow(work.chain, *stage) else {
+            return false;
+        };
+        at.permit = None;
+        self.write_parked(slot, place, parking, None, lane, cx);
+        true
+    }
+
+    /// Parks a record that failed in the next retry topic; false if there is none.
+    fn park(
+        &mut self,
+        slot: usize,
+        LaneParking { parking, stage }: &LaneParking,
+        failure: &Failure,
+        lane: &Arc<LaneShared>,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let Some((_, wait)) = parking.topics.get(*stage) else {
+            return false;
+        };
+        let at = &mut self.slots[slot];
+        if parking.is_full() {
+            // It waits here, and tries to be parked again after its next attempt.
+            at.stage = Stage::Backoff(Box::pin(tokio::time::sleep(lane.handler.retry.max)));
+            self.poll_slot(slot, lane, cx);
+            return true;
+        }
+        let place = Place {
+            stage: stage + 1,
+            due_ms: unix_ms().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)),
+        };
+        let chain = at.work.as_ref().and_then(|work| work.chain);
+        parking.enter(chain, place);
+        self.write_parked(slot, place, parking, Some(failure), lane, cx);
+        true
+    }
+
+    fn write_parked(
+        &mut self,
+        slot: usize,
+        place: Place,
+        parking: &Arc<Parking>,
+        failure: Option<&Failure>,
+        lane: &Arc<LaneShared>,
+        cx: &mut Context<'_>,
+    ) {
+        let at = &mut self.slots[slot];
+        let Some(work) = &at.work else {
+            unreachable!("a record that is parked has its slot");
+        };
+        // A record that only follows was not tried.
+        let attempts = work.attempt - u32::from(failure.is_none());
+        let (topic, _) = &parking.topics[place.stage - 1];
+        let record = work.record();
+        let origin = Origin {
+            offset: record.offset(),
+            timestamp: record.timestamp(),
+            attempts,
+            due_ms: place.due_ms,
+            owner: parking.owner.clone(),
+        };
+        lane.group.observers.emit(&Event::Parked {
+            record: &record,
+            handler: &lane.handler.name,
+            topic,
+            attempts,
+            failure,
+        });
+        let handler = Arc::clone(&lane.handler.name);
+        let write = lane
+            .group
+            .dead_letters
+            .park(record, handler, Arc::clone(topic), origin);
+        at.stage = Stage::GivingUp(write);
+        self.poll_slot(slot, lane, cx);
+        let at = &self.slots[slot];
+        if mutant::is_active(Mutant::AckBeforeParked) && matches!(at.stage, Stage::GivingUp(_)) {
+            self.settle(slot, lane);
         }
     }
 
@@ -568,11 +686,18 @@ where
     }
 
     /// Acks a slot's record, then goes on with the next record of its chain, or frees the slot.
-    fn settle(&mut self, slot: usize) {
+    fn settle(&mut self, slot: usize, lane: &LaneShared) {
         let at = &mut self.slots[slot];
         let Some(work) = at.work.take() else {
             unreachable!("a slot that settles has work");
         };
+        if let Some(LaneParking {
+            parking,
+            stage: stage @ 1..,
+        }) = &lane.parking
+        {
+            parking.leave(work.chain, *stage);
+        }
         let sequence = work.sequence();
         match self.acks.last_mut() {
             Some(last) if last.end == sequence => last.end += 1,
@@ -768,6 +893,15 @@ fn now() -> std::time::Instant {
     Instant::now().into_std()
 }
 
+/// The chain of a record, by the hash of its key.
+pub(super) fn parking_chain(ordering: Ordering, key_hash: Option<u64>) -> Option<u64> {
+    match ordering {
+        Ordering::Key => key_hash,
+        Ordering::None => None,
+        Ordering::Partition => Some(0),
+    }
+}
+
 /// Which records a record waits for: those of the same chain.
 fn chain_of(ordering: Ordering, batch: &RecordBatch, index: usize) -> Option<u64> {
     if mutant::is_active(Mutant::DropKeyChain) {
@@ -776,12 +910,11 @@ fn chain_of(ordering: Ordering, batch: &RecordBatch, index: usize) -> Option<u64
     if mutant::is_active(Mutant::ChainWholePartition) {
         return Some(0);
     }
-    match ordering {
-        Ordering::Key if batch.has_key(index) => Some(batch.key_hash(index)),
-        Ordering::Key => mutant::is_active(Mutant::ChainNullKeys).then_some(0),
-        Ordering::None => None,
-        Ordering::Partition => Some(0),
-    }
+    let key_hash = batch.has_key(index).then(|| batch.key_hash(index));
+    parking_chain(
+        ordering,
+        key_hash.or(mutant::is_active(Mutant::ChainNullKeys).then_some(0)),
+    )
 }
 
 /// Drops a call where it stands; a panic of a destructor is the record's, like any other.

@@ -15,6 +15,7 @@ use super::partition::{Mode, PartitionState};
 use super::route::{ActiveHandler, GroupServices};
 use crate::error::RunError;
 use crate::extract::LaneContext;
+use crate::failure::retry_topic::Parking;
 use crate::observe::Event;
 use crate::record::{Offset, RecordBatch};
 
@@ -26,6 +27,8 @@ pub struct LaneShared {
     pub(crate) context: Arc<LaneContext>,
     /// Earlier assignments of this partition: their calls come first.
     pub(crate) after: Vec<Arc<PartitionState>>,
+    /// Where its failed records are parked, if the handler has retry topics.
+    pub(super) parking: Option<LaneParking>,
     pub(super) inbox: Mutex<VecDeque<Arc<RecordBatch>>>,
     pub(super) ready: Mutex<Vec<usize>>,
     pub(super) running: AtomicUsize,
@@ -39,6 +42,14 @@ pub struct LaneShared {
     polling: Polling,
     watched: Mutex<Option<Watched>>,
     pub(super) task: AtomicWaker,
+}
+
+/// A lane's place among the retry topics of its partition.
+#[derive(Clone, Debug)]
+pub(crate) struct LaneParking {
+    pub(crate) parking: Arc<Parking>,
+    /// 0: the source; from 1: a retry topic.
+    pub(crate) stage: usize,
 }
 
 /// Written by the lane, at each poll of a call.
@@ -64,6 +75,7 @@ impl LaneShared {
         handler: Arc<ActiveHandler>,
         group: GroupServices,
         after: Vec<Arc<PartitionState>>,
+        parking: Option<LaneParking>,
     ) -> Self {
         partition.lane_started();
         let context = Arc::new(LaneContext {
@@ -71,7 +83,10 @@ impl LaneShared {
             group_id: Arc::clone(&group.group_id),
             handler: Arc::clone(&handler.name),
             cancel: partition.cancel.clone(),
-            epoch: partition.epoch.0,
+            // A record of a retry topic belongs to the assignment of its source.
+            epoch: parking
+                .as_ref()
+                .map_or(partition.epoch.0, |lane| lane.parking.epoch),
         });
         Self {
             partition,
@@ -79,6 +94,7 @@ impl LaneShared {
             group,
             context,
             after,
+            parking,
             inbox: Mutex::default(),
             ready: Mutex::default(),
             running: AtomicUsize::new(0),

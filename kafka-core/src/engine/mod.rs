@@ -14,6 +14,7 @@ mod permit;
 pub(crate) mod poll;
 pub(crate) mod pulse;
 mod rebalance;
+mod retries;
 pub(crate) mod route;
 pub(crate) mod spawn;
 mod stop;

@@ -14,21 +14,24 @@ use super::backpressure::Budget;
 use super::corrupt::Corrupt;
 use super::dispatch::{Assigned, Dispatch};
 use super::fence::Fenced;
+use super::lane_task::LaneParking;
 use super::monitor::{Monitor, Shown};
 use super::partition::{Epoch, PartitionState};
 use super::rebalance::Revoking;
+use super::retries::Retries;
 use super::route::{GroupServices, Routes};
 use super::spawn::Spawner;
 use super::stop::{Stopping, close};
 use crate::client::{Consumer, Polled, Position};
 use crate::config::OutOfRange;
 use crate::error::{ClientError, RunError, panic_text};
+use crate::failure::retry_topic::Parking;
 use crate::mutant::{self, Mutant};
 use crate::observe::{Event, Suspicion};
 use crate::record::{Offset, TopicPartition};
 
 /// Records taken from the client in one round.
-const MOST: usize = 512;
+pub(super) const MOST: usize = 512;
 /// How long a round waits for records while nothing else is going on. Bounds the delay of a command.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// The same while a drain, a stop or a paused partition is watched.
@@ -101,6 +104,11 @@ pub(crate) struct Engine {
     pub(super) uncommitted_since: Option<Instant>,
     pub(super) watched_at: Option<Instant>,
     pub(super) corrupt: Corrupt,
+    /// Retry topics, once a handler has some.
+    pub(super) retries: Option<Retries>,
+    pub(super) retry_consumer: MakeConsumer,
+    /// Tells this engine apart from all others, in the headers of what it parks.
+    pub(super) instance: String,
     /// A next offset that the broker does not have, to be looked at again.
     pub(super) out_of_range: Option<(String, Instant)>,
     pub(super) stored_at: Option<Instant>,
@@ -108,6 +116,15 @@ pub(crate) struct Engine {
     pub(super) store_error: Option<ClientError>,
     /// When it was last asked whether a broker answers.
     pub(super) asked_at: Option<Instant>,
+}
+
+/// Makes a client.
+pub(crate) type MakeConsumer = Box<dyn Fn() -> Result<Box<dyn Consumer>, ClientError> + Send>;
+
+/// Returns a name that no other engine has, in this process or another.
+fn instance() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
 /// What an engine needs to start.
@@ -118,6 +135,8 @@ pub(crate) struct Parts {
     pub(crate) routes: Routes,
     pub(crate) spawner: Spawner,
     pub(crate) monitor: Arc<Monitor>,
+    /// Makes the client that reads retry topics: a member of no group, which commits to `{group}.retry`.
+    pub(crate) retry_consumer: MakeConsumer,
     /// Flushes the runtime's producer, for no longer than it is told.
     pub(crate) flush: Box<dyn Fn(Duration) + Send>,
 }
@@ -148,6 +167,9 @@ impl Engine {
             uncommitted_since: None,
             watched_at: None,
             corrupt: Corrupt::default(),
+            retries: None,
+            retry_consumer: parts.retry_consumer,
+            instance: instance(),
             out_of_range: None,
             stored_at: None,
             store_error: None,
@@ -188,6 +210,7 @@ impl Engine {
             Polled::Error(ClientError::OffsetOutOfRange(text)) => self.out_of_range(text, now),
             Polled::Error(error) => self.client_error(error),
         }
+        self.poll_retries();
         for (partition, offset, count) in self.consumer.take_unreadable_headers() {
             self.group.observers.emit(&Event::HeadersUnreadable {
                 partition: &partition,
@@ -208,6 +231,7 @@ impl Engine {
         for index in 0..self.dispatch.partitions.len() {
             self.seek(index);
         }
+        self.advance_retries(now);
         self.try_suspects(now);
         self.look_for_range(now);
         self.look_for_commits(now);
@@ -224,6 +248,7 @@ impl Engine {
             if self.store() {
                 self.uncommitted_since.get_or_insert(now);
             }
+            self.store_retries();
         }
         self.look_for_brokers(now);
         self.is_stopped(now)
@@ -257,6 +282,7 @@ impl Engine {
 
     fn set_routes(&mut self, routes: Routes) {
         self.routes = routes;
+        self.need_retries();
         let subscription = self.routes.subscription();
         self.monitor.set_topics(subscription.clone());
         if let Err(error) = self.consumer.subscribe(&subscription) {
@@ -293,6 +319,11 @@ impl Engine {
         old.wake();
         let resume_at = old.state.committable().or_else(|| old.state.stored());
         self.retired.push(Arc::clone(&old.state));
+        self.close_retries(
+            std::slice::from_ref(&at),
+            true,
+            tokio::time::Instant::now().into_std(),
+        );
         if let Some(mut new) = self.start_partition(&at, lanes) {
             let old = &self.dispatch.partitions[index];
             // The client still has it paused; `balance` and `resume` know why only from here.
@@ -300,6 +331,10 @@ impl Engine {
             new.must_seek = Some(resume_at.map_or(Position::Beginning, Position::At));
             if let Some(offset) = resume_at {
                 new.state.set_stored(offset);
+            }
+            if let Some(parking) = new.parking.clone() {
+                self.open_retries(&at, resume_at, lanes, parking);
+                self.report(|consumer| consumer.pause(std::slice::from_ref(&at)));
             }
             self.dispatch.partitions[index] = new;
             self.seek(index);
@@ -334,18 +369,36 @@ impl Engine {
     ) -> Option<Assigned> {
         let handler = Arc::clone(self.routes.of_topic(&at.topic)?);
         self.epoch += 1;
-        let retired = self.retired.iter();
-        let after = retired.filter(|old| old.at == *at && !old.is_over());
-        let after: Vec<_> = after.cloned().collect();
+        let epoch = Epoch(self.epoch);
+        let parking = self.parking_of(at, epoch);
+        let after = self.earlier(at, parking.as_ref());
+        let parking = parking.map(|parking| LaneParking { parking, stage: 0 });
         Some(Assigned::start(
             at.clone(),
-            Epoch(self.epoch),
+            epoch,
             lanes,
             &handler,
             &self.group,
             &after,
+            parking.as_ref(),
             &self.spawner,
         ))
+    }
+
+    /// Returns the earlier assignments of a partition, and of its retry topics, whose calls may still run.
+    pub(super) fn earlier(
+        &self,
+        at: &TopicPartition,
+        parking: Option<&Arc<Parking>>,
+    ) -> Vec<Arc<PartitionState>> {
+        let is_theirs = |old: &TopicPartition| {
+            let mut topics = parking.into_iter().flat_map(|parking| &parking.topics);
+            old.partition == at.partition
+                && (old.topic == at.topic || topics.any(|(topic, _)| *topic == old.topic))
+        };
+        let retired = self.retired.iter();
+        let running = retired.filter(|old| !old.is_over() && is_theirs(&old.at));
+        running.cloned().collect()
     }
 
     fn pause(&mut self, topic: String) {

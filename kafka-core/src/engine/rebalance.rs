@@ -28,6 +28,8 @@ pub(super) struct Revoking {
     pub(super) is_cancelled: bool,
     /// When the calls that were left were told to end where they stand, and how many there were.
     pub(super) fenced: Option<(Instant, usize)>,
+    /// Its retry topics are closed.
+    pub(super) is_closed: bool,
 }
 
 /// Where a partition will be read from.
@@ -70,6 +72,7 @@ impl Engine {
             return Vec::new();
         };
         let mut known = Vec::new();
+        self.close_retries(&revoking.partitions, false, revoking.since);
         for at in &revoking.partitions {
             let finished = self.retire(at).and_then(|state| state.committable());
             known.extend(finished.map(|offset| (at.clone(), offset)));
@@ -130,6 +133,7 @@ impl Engine {
         } in positions
         {
             self.retire(&at);
+            self.close_retries(std::slice::from_ref(&at), false, Instant::now());
             let Some(mut partition) = self.start_partition(&at, lanes) else {
                 // Matched by the broker's view of a pattern, or its handler was just removed.
                 pause.push(at);
@@ -151,6 +155,10 @@ impl Engine {
             partition.next_offset = offset;
             if self.paused_topics.contains(&*at.topic) {
                 partition.is_paused = true;
+                pause.push(at.clone());
+            }
+            if let Some(parking) = partition.parking.clone() {
+                self.open_retries(&at, offset, lanes, parking);
                 pause.push(at.clone());
             }
             self.dispatch.partitions.push(partition);
@@ -245,6 +253,12 @@ impl Engine {
             assigning.retain(|(at, _)| !partitions.contains(at));
         }
         self.is_certain_about(&partitions);
+        if let Some(retries) = &self.retries {
+            for topic in retries.of_sources(&partitions) {
+                topic.state.drain();
+                topic.wake();
+            }
+        }
         for at in &partitions {
             if let Some(partition) = self.dispatch.find(at) {
                 partition.state.drain();
@@ -259,6 +273,7 @@ impl Engine {
                     since: now,
                     is_cancelled: false,
                     fenced: None,
+                    is_closed: false,
                 });
             }
         }
@@ -277,6 +292,9 @@ impl Engine {
             .iter()
             .filter(of_revoke)
             .all(|p| p.state.is_over());
+        let parked = self.retries.as_ref();
+        let is_over =
+            is_over && !parked.is_some_and(|retries| retries.are_running(&revoking.partitions));
         let is_patient = !mutant::is_active(Mutant::RevokeAtOnce);
         if !is_over && waited < self.config.drain_timeout && is_patient {
             // Lanes wait for what the others say of the drain.
@@ -285,6 +303,11 @@ impl Engine {
                 .iter()
                 .filter(of_revoke)
                 .for_each(Assigned::wake);
+            let parked = self
+                .retries
+                .iter()
+                .flat_map(|retries| retries.of_sources(&revoking.partitions));
+            parked.for_each(Assigned::wake);
             // Near the end, calls are told to hurry.
             if !revoking.is_cancelled && waited + CANCEL_WAIT >= self.config.drain_timeout {
                 self.dispatch
@@ -301,7 +324,16 @@ impl Engine {
             // They end where they stand, before the next owner begins; one that does not give its thread back cannot
             // be waited for.
             let (since, _) = *revoking.fenced.get_or_insert_with(|| {
-                let late = self.dispatch.partitions.iter().filter(of_revoke);
+                let parked = self
+                    .retries
+                    .iter()
+                    .flat_map(|retries| retries.of_sources(&revoking.partitions));
+                let late = self
+                    .dispatch
+                    .partitions
+                    .iter()
+                    .filter(of_revoke)
+                    .chain(parked);
                 let late: Vec<_> = late.filter(|p| !p.state.is_over()).collect();
                 late.iter().for_each(|p| {
                     p.state.fence();
@@ -313,6 +345,13 @@ impl Engine {
                 self.revoking = Some(revoking);
                 return;
             }
+        }
+        if !std::mem::replace(&mut revoking.is_closed, true) {
+            self.close_retries(&revoking.partitions, true, now);
+        }
+        if self.is_committing_retries(now) {
+            self.revoking = Some(revoking);
+            return;
         }
         let mut store = Vec::new();
         for at in &revoking.partitions {
@@ -358,6 +397,7 @@ impl Engine {
                 self.revoking = None;
             }
         }
+        self.close_retries(partitions, false, Instant::now());
         for at in partitions {
             self.retire(at);
         }

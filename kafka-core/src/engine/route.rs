@@ -14,6 +14,7 @@ use crate::failure::backoff::Retry;
 use crate::failure::breaker::BreakerState;
 use crate::failure::dead_letter::DeadLetters;
 use crate::failure::policy::FailurePolicy;
+use crate::failure::retry_topic::topic_name;
 use crate::handler::{Handler, Ordering, Start};
 use crate::observe::Observers;
 
@@ -29,6 +30,8 @@ pub(crate) struct ActiveHandler {
     pub(crate) dead_letter: Option<Arc<str>>,
     pub(crate) start: Start,
     pub(crate) max_payload: Option<usize>,
+    /// The waits of its retry topics, shortest first.
+    pub(crate) retry_waits: Vec<Duration>,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) breaker: BreakerState,
     pub(crate) handler: Handler,
@@ -41,6 +44,17 @@ impl ActiveHandler {
             Some(name) => Arc::clone(name),
             None => format!("{group_id}.{topic}.dlq").into(),
         }
+    }
+}
+
+impl ActiveHandler {
+    /// Returns the retry topics for records of a topic, with the wait of each.
+    pub(crate) fn retry_topics(&self, group_id: &str, topic: &str) -> Vec<(Arc<str>, Duration)> {
+        let name = |wait| Arc::from(topic_name(group_id, topic, wait));
+        self.retry_waits
+            .iter()
+            .map(|wait| (name(*wait), *wait))
+            .collect()
     }
 }
 
@@ -103,6 +117,15 @@ impl Routes {
                 .find(|(pattern, _)| pattern.is_match(topic));
             found.map(|(_, handler)| handler)
         })
+    }
+
+    /// True if a handler has retry topics.
+    pub(crate) fn have_retry_topics(&self) -> bool {
+        let by_pattern = self.patterns.iter().map(|(_, handler)| handler);
+        self.topics
+            .values()
+            .chain(by_pattern)
+            .any(|handler| !handler.retry_waits.is_empty())
     }
 
     pub(crate) fn patterns(&self) -> &[(Regex, Arc<ActiveHandler>)] {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::dispatch::Assigned;
 use super::monitor::GroupState;
 use super::poll::{CANCEL_WAIT, Engine};
+use super::retries::Retries;
 use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 
@@ -37,7 +38,7 @@ impl Engine {
             .iter()
             .map(|p| p.state.at.clone())
             .collect();
-        for partition in &self.dispatch.partitions {
+        for partition in self.all_partitions() {
             partition.state.drain();
             partition.wake();
         }
@@ -48,32 +49,35 @@ impl Engine {
 
     /// Goes on with the stop; true once everything is stored and the client may be closed.
     pub(super) fn is_stopped(&mut self, now: Instant) -> bool {
-        let Some(stopping) = &mut self.stopping else {
+        let Some(stopping) = &self.stopping else {
             return false;
         };
-        let waited = now.duration_since(stopping.since);
+        let since = stopping.since;
+        let is_cancelled = stopping.is_cancelled;
+        let waited = now.duration_since(since);
         let grace = self.config.shutdown_grace;
-        let is_over = self.dispatch.partitions.iter().all(|p| p.state.is_over());
+        let is_over = self.all_partitions().all(|p| p.state.is_over());
         let is_patient =
             waited < grace + CANCEL_WAIT || mutant::is_active(Mutant::StopWithoutLimit);
         if !is_over && is_patient && !mutant::is_active(Mutant::StopAtOnce) {
             // Lanes wait for what the others say of the drain.
-            self.dispatch.partitions.iter().for_each(Assigned::wake);
-            if !stopping.is_cancelled && waited >= grace {
-                stopping.is_cancelled = true;
-                for partition in &self.dispatch.partitions {
+            let must_cancel = !is_cancelled && waited >= grace;
+            for partition in self.all_partitions() {
+                partition.wake();
+                if must_cancel {
                     partition.state.cancel.cancel();
                 }
             }
+            self.stopping = Some(Stopping {
+                since,
+                is_cancelled: is_cancelled || must_cancel,
+            });
             return false;
         }
-        let since = stopping.since;
-        for partition in &self.dispatch.partitions {
-            partition.state.fence();
-            partition.wake();
-        }
+        self.fence_all();
         (self.flush)(FLUSH_WAIT);
         self.store();
+        self.store_retries();
         if self.assigning.take().is_some() {
             self.report(|consumer| consumer.assign(&[]));
         }
@@ -105,13 +109,22 @@ impl Engine {
     pub(crate) fn leave(self) {
         self.fence_all();
         self.consumer.close();
+        if let Some(retries) = self.retries {
+            retries.close();
+        }
     }
 
     fn fence_all(&self) {
-        for partition in &self.dispatch.partitions {
+        for partition in self.all_partitions() {
             partition.state.fence();
             partition.wake();
         }
+    }
+
+    /// What is read: assigned partitions, and their retry topics.
+    fn all_partitions(&self) -> impl Iterator<Item = &Assigned> {
+        let parked = self.retries.iter().flat_map(Retries::all);
+        self.dispatch.partitions.iter().chain(parked)
     }
 }
 
@@ -123,8 +136,15 @@ pub(super) fn close(engine: Engine) {
     let thread = std::thread::Builder::new().name("kafka-close".into());
     let spawned = thread.spawn(move || {
         let Engine {
-            consumer, flush, ..
+            consumer,
+            retries,
+            flush,
+            ..
         } = engine;
+        // First: the group waits for this member to leave, and the next owner reads what is committed here.
+        if let Some(retries) = retries {
+            retries.close();
+        }
         consumer.close();
         // The last handle of a producer may be in it.
         drop(flush);

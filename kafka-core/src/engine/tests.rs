@@ -178,6 +178,10 @@ impl Bench {
             routes: routes(handler),
             spawner: Spawner::Tokio(tokio::runtime::Handle::current()),
             monitor: Arc::clone(&monitor),
+            retry_consumer: Box::new({
+                let broker = broker.clone();
+                move || Ok(broker.join("g.retry").1)
+            }),
             flush: Box::new(|_| {}),
         });
         Self {

@@ -19,7 +19,8 @@ impl Engine {
             return;
         }
         self.watched_at = Some(now);
-        for partition in &mut self.dispatch.partitions {
+        let parked = self.retries.iter().flat_map(super::retries::Retries::all);
+        for partition in self.dispatch.partitions.iter().chain(parked) {
             for lane in &partition.lanes {
                 lane.inspect(now);
             }

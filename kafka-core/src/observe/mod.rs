@@ -173,6 +173,19 @@ pub enum Event<'a> {
         /// The wait before the next attempt.
         after: Duration,
     },
+    /// A record failed and is parked in a retry topic, or follows an earlier record of its key there.
+    Parked {
+        /// The record.
+        record: &'a Record,
+        /// The handler's name.
+        handler: &'a str,
+        /// The retry topic.
+        topic: &'a str,
+        /// How many attempts it has had.
+        attempts: u32,
+        /// Why it failed; `None` if it only follows.
+        failure: Option<&'a Failure>,
+    },
     /// A record was written to its dead letter topic, acknowledged by the broker.
     DeadLettered {
         /// The record.
@@ -186,13 +199,13 @@ pub enum Event<'a> {
         /// Why it was given up.
         failure: &'a Failure,
     },
-    /// A dead letter could not be written; it is tried again, and the source is not committed past it.
+    /// A dead letter, or a record that is parked, could not be written; it is tried again, and the source is not committed past it.
     DeadLetterDelayed {
         /// The record.
         record: &'a Record,
         /// The handler's name.
         handler: &'a str,
-        /// The dead letter topic.
+        /// The dead letter topic, or the retry topic.
         topic: &'a str,
         /// What the client said.
         error: &'a crate::ProduceError,

@@ -99,6 +99,29 @@ impl Observer for TracingObserver {
                 warn, record, *handler, attempt, class = %failure.kind(), after_ms = millis(*after),
                 error = %Text(failure), "attempt failed, trying again"
             ),
+            Event::Parked {
+                record,
+                handler,
+                topic,
+                attempts,
+                failure: Some(failure),
+            } => of_record!(
+                warn, record, *handler, attempts, class = %failure.kind(), retry_topic = topic,
+                error = %Text(failure), "attempts failed, parked in a retry topic"
+            ),
+            Event::Parked {
+                record,
+                handler,
+                topic,
+                failure: None,
+                ..
+            } => of_record!(
+                debug,
+                record,
+                *handler,
+                retry_topic = topic,
+                "parked behind an earlier record of its key"
+            ),
             Event::DeadLettered {
                 record,
                 handler,
@@ -117,7 +140,7 @@ impl Observer for TracingObserver {
                 after,
             } => of_record!(
                 error, record, *handler, dead_letter_topic = topic, error = %error, after_ms = millis(*after),
-                "dead letter not written, trying again; the source is not committed past it"
+                "not written, trying again; the source is not committed past it"
             ),
             Event::Skipped {
                 record,

@@ -74,7 +74,9 @@ fn place(topic: &str, partition: i32) -> TopicPartition {
 
 fn position(broker: &MemoryBroker) -> Option<i64> {
     let group_id = format!("{DEAD}.redrive");
-    broker.committed(&group_id, &place(DEAD, 0)).map(|offset| offset.0)
+    broker
+        .committed(&group_id, &place(DEAD, 0))
+        .map(|offset| offset.0)
 }
 
 /// The records of a partition.

@@ -84,6 +84,11 @@ impl GroupHandle {
             routes,
             spawner: Spawner::Tokio(tokio::runtime::Handle::current()),
             monitor: Arc::clone(&monitor),
+            retry_consumer: Box::new({
+                let factory = Arc::clone(&shared.factory);
+                let retry_group = format!("{group_id}.retry");
+                move || factory.consumer(&retry_group)
+            }),
             // What cannot be sent in time is the handlers' own: dead letters were waited for.
             flush: Box::new(move |wait: Duration| drop(producer.flush(wait))),
         });

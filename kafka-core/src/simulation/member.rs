@@ -1,14 +1,14 @@
 //! A member of the simulated group: a real engine with a handler that does what the world says.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::executor::TaskQueue;
 use super::random::Random;
 use super::setup::Setup;
-use super::world::{Check, DEAD, End, GROUP, Kind, SECRET, SharedWorld, TOPIC};
+use super::world::{Check, DEAD, End, GROUP, Kind, RETRY_GROUP, SECRET, SharedWorld, TOPIC};
 use crate::client::Cluster;
 use crate::client::memory::MemberId;
 use crate::engine::monitor::{GroupState, Monitor};
@@ -33,6 +33,8 @@ const STOP_MARGIN: Duration = Duration::from_secs(2);
 
 pub(super) struct SimMember {
     pub(super) id: MemberId,
+    /// Its client for retry topics, once it has one.
+    retry_id: Arc<OnceLock<MemberId>>,
     engine: Option<Engine>,
     queue: TaskQueue,
     commands: Sender<Command>,
@@ -72,6 +74,9 @@ impl SimMember {
         let handler = handler(&setup, world, id);
         let mut routes = Routes::default();
         routes.add_topic(TOPIC.into(), activate(&handler, Some(DEAD.into())));
+        let retry_broker = broker.clone();
+        let retry_id = Arc::new(OnceLock::new());
+        let joined = Arc::clone(&retry_id);
         let producer: Arc<dyn ProducerClient> = Arc::new(broker.clone());
         let cluster: Arc<dyn Cluster> = Arc::new(broker);
         let (engine, commands) = Engine::new(Parts {
@@ -104,10 +109,18 @@ impl SimMember {
             routes,
             spawner: Spawner::Queue(queue.clone()),
             monitor: Arc::clone(&monitor),
+            retry_consumer: Box::new(move || {
+                let (id, consumer) = retry_broker.join(RETRY_GROUP);
+                let _ = joined.set(id);
+                // The whole assignment each time.
+                retry_broker.member(id).set_eager(true);
+                Ok(consumer)
+            }),
             flush: Box::new(|_| {}),
         });
         Self {
             id,
+            retry_id,
             engine: Some(engine),
             queue,
             commands,
@@ -143,6 +156,15 @@ impl SimMember {
     pub(super) fn stop(&mut self) {
         self.tell(Command::Stop);
         self.stop_since.get_or_insert(now());
+    }
+
+    /// Commits what it stored, as its clients do by themselves.
+    pub(super) fn commit(&self) {
+        let broker = self.world.lock().broker.clone();
+        broker.member(self.id).commit();
+        if let Some(retry_id) = self.retry_id.get() {
+            broker.member(*retry_id).commit();
+        }
     }
 
     /// Runs one of its tasks; false if none is ready.
@@ -305,6 +327,12 @@ impl Observer for Watcher {
                     world.fenced(self.member, at);
                 }
             }
+            Event::Parked {
+                record, failure, ..
+            } => {
+                let at = TopicPartition::new(record.topic(), record.partition());
+                world.parked(self.member, &at, record.offset(), failure.is_some());
+            }
             Event::Assigned { partitions, .. } => {
                 for (at, from) in *partitions {
                     world.assigned(self.member, at, *from);
@@ -338,6 +366,7 @@ fn handler(setup: &Setup, world: &SharedWorld, member: MemberId) -> Handler {
     .concurrency(setup.concurrency)
     .retry(setup.retry)
     .breaker(setup.breaker)
+    .retry_topics(setup.retry_waits.iter().copied())
     .on_failure(setup.on_failure);
     match setup.timeout {
         Some(timeout) => handler.timeout(timeout),

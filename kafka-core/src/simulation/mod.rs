@@ -77,6 +77,7 @@ pub fn run(seed: u64, with_trace: bool) -> Run {
     )]
     let runtime = runtime.expect("a runtime of one thread");
     runtime.block_on(async {
+        crate::clock::simulated::begin();
         let mut simulation = Simulation::new(seed);
         if with_trace {
             let setup = format!("{:?}", simulation.setup);
@@ -255,8 +256,7 @@ impl Simulation {
                 self.group.members[index].half_round();
             }
             if self.group.members[index].is_up() && self.random.chance(30) {
-                let id = self.group.members[index].id;
-                self.broker.member(id).commit();
+                self.group.members[index].commit();
             }
         }
         self.group.coordinate(&mut self.random);
@@ -268,9 +268,8 @@ impl Simulation {
     }
 
     fn commit(&mut self) {
-        let broker = self.broker.clone();
         if let Some(member) = self.somebody() {
-            broker.member(member.id).commit();
+            member.commit();
         }
     }
 
@@ -495,8 +494,7 @@ impl Simulation {
                         break;
                     }
                 }
-                let id = self.group.members[index].id;
-                self.broker.member(id).commit();
+                self.group.members[index].commit();
             }
             self.group.coordinate(&mut self.random);
             self.check_commits();

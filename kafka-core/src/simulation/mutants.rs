@@ -31,5 +31,9 @@ pub const MUTANTS: &[(Mutant, Check)] = &[
     (Mutant::NeverPause, Check::Memory),
     (Mutant::StopWithoutLimit, Check::Stop),
     (Mutant::SkipUnreadable, Check::Commit),
+    (Mutant::PassParkedKeys, Check::Order),
+    (Mutant::ForgetParkedKeys, Check::Order),
+    (Mutant::AckBeforeParked, Check::Commit),
+    (Mutant::HandleStaleParked, Check::Order),
     (Mutant::NoBreaker, Check::Breaker),
 ];

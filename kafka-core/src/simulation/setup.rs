@@ -18,6 +18,8 @@ pub(super) struct Setup {
     pub(super) concurrency: usize,
     pub(super) timeout: Option<Duration>,
     pub(super) attempts: u32,
+    /// Of its retry topics.
+    pub(super) retry_waits: Vec<Duration>,
     pub(super) retry: Retry,
     pub(super) on_failure: FailurePolicy,
     pub(super) breaker: Breaker,
@@ -52,6 +54,15 @@ impl Setup {
             concurrency: *random.pick(&[1, 2, 5, 64]),
             timeout: random.chance(30).then_some(Duration::from_secs(3)),
             attempts,
+            retry_waits: {
+                let waits = [2, 6].map(Duration::from_secs);
+                let stages = if random.chance(40) {
+                    random.between(1, 2)
+                } else {
+                    0
+                };
+                waits[..stages].to_vec()
+            },
             retry: Retry {
                 attempts,
                 initial: Duration::from_millis(100),

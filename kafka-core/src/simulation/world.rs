@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use super::setup::Setup;
 use crate::DEAD_LETTER_HEADER_PREFIX;
-use crate::client::memory::{Commit, MemberId, MemoryBroker};
+use crate::client::memory::{Commit, MemberId, MemoryBroker, Stored};
 use crate::failure::breaker::Breaker;
+use crate::failure::retry_topic::{PREFIX as RETRY_HEADER_PREFIX, topic_name};
 use crate::handler::Ordering;
 use crate::record::{Offset, TopicPartition};
 
 pub(super) const GROUP: &str = "g";
+pub(super) const RETRY_GROUP: &str = "g.retry";
 pub(super) const TOPIC: &str = "t";
 pub(super) const DEAD: &str = "g.t.dlq";
 /// In every key, value and header: it must appear nowhere else.
@@ -142,6 +144,8 @@ enum TurnFate {
     Started,
     /// It may wait for its next attempt, or for its dead letter.
     Failed,
+    /// It waits in a retry topic.
+    Parked,
     Over,
 }
 
@@ -188,6 +192,10 @@ counts! {
     duplicates,
     /// Dead letters.
     dead_letters,
+    /// Records that were parked in retry topics because they failed.
+    parked,
+    /// Records that were parked behind others of their key.
+    followed,
     /// Commits.
     commits,
     /// Revokes that were answered in order.
@@ -324,7 +332,8 @@ impl World {
         }
         payload = payload
             .header(MARK, SECRET)
-            .header(format!("{DEAD_LETTER_HEADER_PREFIX}offset"), "-7");
+            .header(format!("{DEAD_LETTER_HEADER_PREFIX}offset"), "-7")
+            .header(format!("{RETRY_HEADER_PREFIX}attempts"), "99");
         let offset = self.broker.append(at, payload);
         self.note(|| format!("written {at}@{offset} key {key:?} {kind:?}"));
         self.counts.records += 1;
@@ -436,7 +445,9 @@ impl World {
             .or_default();
         *attempts += 1;
         let (counted, attempt) = (*attempts, meta.attempt());
-        if counted != attempt || attempt > self.setup.attempts {
+        let stages = u32::try_from(self.setup.retry_waits.len()).unwrap_or(0);
+        let is_miscounted = counted != attempt && stages == 0;
+        if is_miscounted || attempt > self.setup.attempts + stages {
             self.violate(
                 Check::Attempts,
                 format!(
@@ -740,6 +751,64 @@ impl World {
         self.set_turn(member, at, index, TurnFate::Over);
     }
 
+    /// A record was parked in a retry topic.
+    pub(super) fn parked(
+        &mut self,
+        member: MemberId,
+        at: &TopicPartition,
+        offset: Offset,
+        has_failed: bool,
+    ) {
+        let index = self.index_of(at, offset.0);
+        if has_failed {
+            self.counts.parked += 1;
+        } else {
+            self.counts.followed += 1;
+        }
+        self.set_turn(member, at, index, TurnFate::Parked);
+    }
+
+    /// Returns the source offsets of what lies in the retry topics of a partition, from where they are committed on.
+    fn parked_offsets(&self, at: &TopicPartition) -> HashSet<i64> {
+        let mut offsets = HashSet::new();
+        for wait in &self.setup.retry_waits {
+            let topic = topic_name(GROUP, TOPIC, *wait);
+            let place = TopicPartition::new(topic, at.partition);
+            let from = self
+                .broker
+                .committed(RETRY_GROUP, &place)
+                .unwrap_or_default();
+            offsets.extend(
+                self.broker
+                    .records(&place, from)
+                    .iter()
+                    .filter_map(source_offset),
+            );
+        }
+        offsets
+    }
+
+    /// Checks that what a retry topic was committed past is settled, lies in a later one, or comes again.
+    fn check_retry_commit(&mut self, place: &TopicPartition, to: Offset) {
+        let at = TopicPartition::new(TOPIC, place.partition);
+        let committed = self.broker.committed(GROUP, &at).unwrap_or_default();
+        let parked = self.parked_offsets(&at);
+        let records = self.broker.records(place, Offset(0));
+        let below = records.iter().take_while(|record| record.offset < to);
+        let open = below.filter_map(source_offset).find(|offset| {
+            let entry = &self.logs[&at][self.index_of(&at, *offset)];
+            entry.fate == Fate::Open && *offset < committed.0 && !parked.contains(offset)
+        });
+        if let Some(offset) = open {
+            self.violate(
+                Check::Commit,
+                format!(
+                    "{place}: committed {to}, and {at}@{offset}, which was parked there, is open"
+                ),
+            );
+        }
+    }
+
     /// A member knows that the dead letter of a record was written.
     pub(super) fn dead_lettered(&mut self, member: MemberId, at: &TopicPartition, offset: Offset) {
         let index = self.index_of(at, offset.0);
@@ -760,6 +829,11 @@ impl World {
     fn check_each_commit(&mut self, commits: Vec<Commit>) {
         for Commit { member, at, offset } in commits {
             self.counts.commits += 1;
+            if *at.topic != *TOPIC {
+                self.note(|| format!("committed {at} {offset} by client {}", member.0));
+                self.check_retry_commit(&at, offset);
+                continue;
+            }
             self.note(|| format!("committed {at} {offset} by member {}", member.0));
             let place = (member, at.clone());
             // A member that the group did not wait for commits once more when it learns that: nothing is lost by it,
@@ -777,13 +851,17 @@ impl World {
                     format!("{at}: committed {offset} after {before}"),
                 );
             }
-            let open = self.logs.get(&at).and_then(|log| {
-                let below = log.iter().take_while(|entry| entry.offset < offset);
-                below
-                    .filter(|entry| entry.fate == Fate::Open)
-                    .map(|entry| (entry.offset, entry.kind))
-                    .next()
-            });
+            let log = self.logs.get(&at).map_or(&[][..], Vec::as_slice);
+            let mut open = log
+                .iter()
+                .filter(|e| e.offset < offset && e.fate == Fate::Open)
+                .peekable();
+            let parked = open
+                .peek()
+                .map(|_| self.parked_offsets(&at))
+                .unwrap_or_default();
+            let open = open.find(|entry| !parked.contains(&entry.offset.0));
+            let open = open.map(|entry| (entry.offset, entry.kind));
             if let Some((open, kind)) = open {
                 self.violate(
                     Check::Commit,
@@ -826,7 +904,9 @@ impl World {
         let at = TopicPartition::new(TOPIC, partition);
         let index = self.index_of(&at, offset);
         let source = self.broker.records(&at, Offset(offset)).into_iter().next();
-        let foreign = |(name, _): &&(String, _)| !name.starts_with(DEAD_LETTER_HEADER_PREFIX);
+        let ours = [DEAD_LETTER_HEADER_PREFIX, RETRY_HEADER_PREFIX];
+        let foreign =
+            |(name, _): &&(String, _)| !ours.iter().any(|prefix| name.starts_with(prefix));
         let is_exact = source.is_some_and(|source| {
             source.offset.0 == offset
                 && source.key == letter.key
@@ -973,6 +1053,13 @@ impl World {
             ),
         }
     }
+}
+
+/// Returns where a parked record comes from.
+fn source_offset(parked: &Stored) -> Option<i64> {
+    let name = format!("{RETRY_HEADER_PREFIX}offset");
+    let (_, value) = parked.headers.iter().find(|(header, _)| *header == name)?;
+    std::str::from_utf8(value.as_deref()?).ok()?.parse().ok()
 }
 
 /// How a call ended.

@@ -48,13 +48,15 @@ pub(crate) fn run(args: &SimulateArgs) -> ExitCode {
     let report = run_many(args.from..args.from + args.seeds, |_| false);
     let counts = report.counts;
     println!(
-        "{} records, {} calls ({} failed), {} dead letters, {} commits, {} handled again\n\
+        "{} records, {} calls ({} failed), {} dead letters, {} parked, {} behind them, {} commits, {} handled again\n\
          {} revokes, {} superseded, {} losses, {} kills, {} suspends, {} stops, {} refused commits, {} refused writes, \
          {} pauses, {} calls reported, {} breaks",
         counts.records,
         counts.calls,
         counts.failed,
         counts.dead_letters,
+        counts.parked,
+        counts.followed,
         counts.commits,
         counts.duplicates,
         counts.revokes,
