@@ -404,8 +404,9 @@ impl World {
         }
         if let Some(turn) = self.turns.get(&(member, at.clone())) {
             let mut later = turn.fates.range(index + 1..);
-            let passed =
-                later.find(|(later, _)| self.shares_chain(&self.logs[&at][**later], &entry));
+            let passed = later.find(|(later, fate)| {
+                **fate != TurnFate::Parked && self.shares_chain(&self.logs[&at][**later], &entry)
+            });
             if let Some((later, _)) = passed {
                 let text = format!(
                     "{what}: a step back from offset {}",
@@ -980,7 +981,10 @@ impl World {
             let is_over = |index: usize| turn.fates.get(&index) == Some(&TurnFate::Over);
             for index in turn.start..end {
                 let entry = &log[index];
-                let has_failed = turn.fates.get(&index) == Some(&TurnFate::Failed);
+                let has_failed = matches!(
+                    turn.fates.get(&index),
+                    Some(TurnFate::Failed | TurnFate::Parked)
+                );
                 if is_over(index) || has_failed || entry.kind == Kind::Undecodable {
                     continue;
                 }
