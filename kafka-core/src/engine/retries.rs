@@ -10,8 +10,8 @@
 //! **Which parked records count.** A write can land late or twice: its owner was taken for dead while it was on its way,
 //! or died between two steps. So, of what lies there when a partition is taken over, a record counts if its source
 //! offset is below the one the source is read from (the others come again from the source), and if it does not lie in a
-//! later retry topic, too. Of what arrives afterwards, what this assignment wrote counts. Everything else has been or
-//! will be handled on another way, and is finished without a call.
+//! later retry topic, too. Of what arrives afterwards, what this assignment wrote counts. Each counts once. Everything
+//! else has been or will be handled on another way, and is finished without a call.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -68,8 +68,6 @@ struct RetryTopic {
     end: Offset,
     /// Where the source is read from; `None`: from its beginning, so nothing that lies here counts.
     source_start: Option<Offset>,
-    /// Source offsets that lie in a later retry topic.
-    moved_on: Arc<HashSet<i64>>,
     /// What the first reading found: chain, source offset, due.
     found: Vec<(Option<u64>, i64, i64)>,
     /// Sequences that are finished without a call.
@@ -166,6 +164,11 @@ impl RetryTopic {
         if self.assigned.is_batch_full() {
             self.assigned.flush();
         }
+        if !self.parking.take(self.stage, origin.offset)
+            && !mutant::is_active(Mutant::HandleStaleParked)
+        {
+            return;
+        }
         let own = RawRecord {
             topic: &self.source.topic,
             partition: record.partition,
@@ -184,10 +187,9 @@ impl RetryTopic {
         if mutant::is_active(Mutant::HandleStaleParked) {
             return true;
         }
-        if at >= self.end {
-            return origin.owner == self.parking.owner;
-        }
-        self.was_parked(origin.offset.0) && !self.moved_on.contains(&origin.offset.0)
+        // Of what lay here, the scan has told which records count.
+        let is_ours = at < self.end || origin.owner == self.parking.owner;
+        is_ours && self.parking.is_expected(self.stage, origin.offset)
     }
 
     /// True of what lay here before the source was taken over, if the source does not bring it again.
@@ -564,7 +566,6 @@ impl Engine {
                 from,
                 end,
                 source_start: opening.start,
-                moved_on: Arc::default(),
                 found: Vec::new(),
                 skipped: Vec::new(),
                 last_news: now,
@@ -630,13 +631,13 @@ impl Engine {
             let mut theirs: Vec<_> = theirs.collect();
             theirs.sort_by_key(|topic| std::cmp::Reverse(topic.stage));
             for topic in theirs {
-                topic.moved_on = Arc::new(later.clone());
                 for (chain, offset, due_ms) in std::mem::take(&mut topic.found) {
-                    if !topic.was_parked(offset) || topic.moved_on.contains(&offset) {
+                    // In a later topic, or twice in this one.
+                    if !topic.was_parked(offset) || !later.insert(offset) {
                         continue;
                     }
-                    later.insert(offset);
                     let stage = topic.stage;
+                    topic.parking.expect(stage, Offset(offset));
                     topic.parking.enter(chain, Place { stage, due_ms });
                 }
                 topic.phase = Phase::Feeding;

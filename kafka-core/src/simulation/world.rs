@@ -682,8 +682,11 @@ impl World {
     /// What a partition had finished and not committed may be handled again.
     pub(super) fn excuse(&mut self, at: &TopicPartition) {
         let committed = self.broker.committed(GROUP, at).unwrap_or(Offset(0));
+        let parked = self.parked_offsets(at);
+        let may_come_again =
+            |entry: &&mut Entry| entry.offset >= committed || parked.contains(&entry.offset.0);
         if let Some(log) = self.logs.get_mut(at) {
-            for entry in log.iter_mut().filter(|entry| entry.offset >= committed) {
+            for entry in log.iter_mut().filter(may_come_again) {
                 entry.is_excused = true;
             }
         }
