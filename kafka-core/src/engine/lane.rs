@@ -43,7 +43,7 @@ use crate::handler::Ordering;
 use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 use crate::outcome::{Failure, FailureKind, Outcome};
-use crate::record::{Record, RecordBatch, RecordPlace};
+use crate::record::{Record, RecordBatch, RecordPlace, TopicPartition};
 
 /// Records that a lane starts in one turn before other tasks get theirs.
 const TURN: usize = 1024;
@@ -762,7 +762,9 @@ where
                 work.report_at = 2 * age;
                 let record = work.record();
                 let key_hash = Some(work.batch.key_hash(work.index));
-                lane.report_age(record.offset(), key_hash, age, false);
+                // Not where it is parked, if it is.
+                let at = TopicPartition::new(record.topic_arc(), record.partition());
+                lane.report_age(&at, record.offset(), key_hash, age, false);
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::error::RunError;
 use crate::extract::LaneContext;
 use crate::failure::retry_topic::Parking;
 use crate::observe::Event;
-use crate::record::{Offset, RecordBatch};
+use crate::record::{Offset, RecordBatch, TopicPartition};
 
 /// What the poll thread and a lane share.
 pub struct LaneShared {
@@ -167,13 +167,14 @@ impl LaneShared {
             watched.report_at = 2 * age;
             let sequence = self.polling.sequence.load(Atomic::Relaxed);
             if let Some(offset) = self.partition.offset_of(sequence) {
-                self.report_age(offset, None, age, true);
+                self.report_age(&self.partition.at, offset, None, age, true);
             }
         }
     }
 
     pub(super) fn report_age(
         &self,
+        partition: &TopicPartition,
         offset: Offset,
         key_hash: Option<u64>,
         age: Duration,
@@ -182,7 +183,7 @@ impl LaneShared {
         self.group.observers.emit(&Event::CallHangs {
             group_id: &self.group.group_id,
             handler: &self.handler.name,
-            partition: &self.partition.at,
+            partition,
             offset,
             key_hash,
             age,

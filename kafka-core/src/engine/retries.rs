@@ -27,6 +27,7 @@ use crate::clock::unix_ms;
 use crate::error::ClientError;
 use crate::failure::retry_topic::{Origin, PREFIX, Parking, Place};
 use crate::mutant::{self, Mutant};
+use crate::observe::TARGET;
 use crate::record::{HeaderSource, Offset, RawRecord, TopicPartition, VisitHeader};
 
 /// A question that nobody answered is asked again after this long.
@@ -68,10 +69,14 @@ struct RetryTopic {
     end: Offset,
     /// Where the source is read from; `None`: from its beginning, so nothing that lies here counts.
     source_start: Option<Offset>,
+    /// The first reading has seen everything up to there.
+    is_complete: bool,
     /// What the first reading found: chain, source offset, due.
     found: Vec<(Option<u64>, i64, i64)>,
     /// Sequences that are finished without a call.
     skipped: Vec<u64>,
+    /// The same as soon as the source is finished past these offsets.
+    held: Vec<(u64, Offset)>,
     last_news: Instant,
 }
 
@@ -134,6 +139,7 @@ impl RetryTopic {
                 }
                 if record.offset.next() >= self.end {
                     self.phase = Phase::Scanned;
+                    self.is_complete = true;
                 }
             }
             Phase::Feeding => self.feed(record, origin),
@@ -147,11 +153,31 @@ impl RetryTopic {
     }
 
     fn feed(&mut self, record: &RawRecord<'_>, origin: Option<Origin>) {
-        let Some(origin) = origin.filter(|origin| self.counts(record.offset, origin)) else {
+        let Some(origin) = origin else {
+            // Somebody else wrote it: there is nothing that it belongs to.
+            tracing::warn!(
+                target: TARGET,
+                topic = record.topic,
+                partition = record.partition,
+                offset = record.offset.0,
+                "not a parked record: skipped"
+            );
             let sequence = self.assigned.count(record.offset);
-            self.skipped.push(sequence);
-            return;
+            return self.skipped.push(sequence);
         };
+        if !self.counts(record.offset, &origin) {
+            // The source brings it, or has brought it. Whoever owns the partition next may not be given it again, so it
+            // is finished here when it is there.
+            let sequence = self.assigned.count(record.offset);
+            return self.held.push((sequence, origin.offset));
+        }
+        // A scan that came to the end knows all that lies here: what it did not expect lies in a later topic, or twice.
+        let is_unknown = record.offset < self.end && !self.is_complete;
+        let is_expected = self.parking.is_expected(self.stage, origin.offset);
+        if !is_expected && !is_unknown && !mutant::is_active(Mutant::HandleStaleParked) {
+            let sequence = self.assigned.count(record.offset);
+            return self.skipped.push(sequence);
+        }
         let due_ms = self.due(&origin);
         if due_ms > unix_ms() {
             self.phase = Phase::Waiting {
@@ -161,13 +187,14 @@ impl RetryTopic {
             self.assigned.must_seek = Some(Position::At(record.offset));
             return;
         }
+        if !self.parking.take(self.stage, origin.offset) {
+            let hash = hash_of(record.key, 0);
+            let chain = parking_chain(self.assigned.handler.ordering, record.key.map(|_| hash));
+            let stage = self.stage;
+            self.parking.enter(chain, Place { stage, due_ms });
+        }
         if self.assigned.is_batch_full() {
             self.assigned.flush();
-        }
-        if !self.parking.take(self.stage, origin.offset)
-            && !mutant::is_active(Mutant::HandleStaleParked)
-        {
-            return;
         }
         let own = RawRecord {
             topic: &self.source.topic,
@@ -187,9 +214,10 @@ impl RetryTopic {
         if mutant::is_active(Mutant::HandleStaleParked) {
             return true;
         }
-        // Of what lay here, the scan has told which records count.
-        let is_ours = at < self.end || origin.owner == self.parking.owner;
-        is_ours && self.parking.is_expected(self.stage, origin.offset)
+        if at >= self.end {
+            return origin.owner == self.parking.owner;
+        }
+        self.was_parked(origin.offset.0)
     }
 
     /// True of what lay here before the source was taken over, if the source does not bring it again.
@@ -263,8 +291,10 @@ impl Retries {
     /// Gives the client everything that is to be read, each from where it is.
     fn assign(&mut self) -> Result<(), ClientError> {
         for topic in &mut self.topics.0 {
-            // Read again from the start.
-            topic.found.clear();
+            if topic.phase == Phase::Scanning {
+                // Read again from the start.
+                topic.found.clear();
+            }
         }
         let all: Vec<_> = self
             .topics
@@ -382,21 +412,45 @@ impl Engine {
             .poll(Duration::ZERO, MOST, &mut retries.topics);
         for topic in &mut retries.topics.0 {
             topic.assigned.flush();
-            let skipped: Vec<_> = topic
-                .skipped
-                .drain(..)
-                .map(|sequence| sequence..sequence + 1)
-                .collect();
-            if !skipped.is_empty() {
-                topic.assigned.state.ack(&skipped);
-            }
         }
         self.retries = Some(retries);
+        self.release();
         match polled {
             Polled::Committed(offsets) => self.retries_committed(&offsets),
             Polled::Error(error) | Polled::Fenced(error) => self.client_error(error),
             // It is no member of any group.
             Polled::Records | Polled::Assigned(_) | Polled::Revoked(_) | Polled::Lost(_) => {}
+        }
+    }
+
+    /// Finishes what is to be finished without a call.
+    fn release(&mut self) {
+        let Some(retries) = &mut self.retries else {
+            return;
+        };
+        for topic in &mut retries.topics.0 {
+            let source = self
+                .dispatch
+                .partitions
+                .iter()
+                .find(|p| p.state.at == topic.source);
+            let finished = source.and_then(|source| source.state.committable());
+            let is_over = |(_, offset): &mut (u64, Offset)| {
+                finished.is_some_and(|finished| *offset < finished)
+            };
+            let released = topic
+                .held
+                .extract_if(.., is_over)
+                .map(|(sequence, _)| sequence);
+            let over: Vec<_> = topic
+                .skipped
+                .drain(..)
+                .chain(released)
+                .map(|sequence| sequence..sequence + 1)
+                .collect();
+            if !over.is_empty() {
+                topic.assigned.state.ack(&over);
+            }
         }
     }
 
@@ -566,8 +620,10 @@ impl Engine {
                 from,
                 end,
                 source_start: opening.start,
+                is_complete: from >= end,
                 found: Vec::new(),
                 skipped: Vec::new(),
+                held: Vec::new(),
                 last_news: now,
             });
         }
@@ -693,6 +749,7 @@ impl Engine {
         is_clean: bool,
         now: Instant,
     ) {
+        self.release();
         let Some(retries) = &mut self.retries else {
             return;
         };
