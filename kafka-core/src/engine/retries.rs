@@ -13,7 +13,7 @@
 //! later retry topic, too. Of what arrives afterwards, what this assignment wrote counts. Each counts once. Everything
 //! else has been or will be handled on another way, and is finished without a call.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -90,6 +90,38 @@ enum Phase {
     Feeding,
     /// The record at this offset is not due before that time.
     Waiting { at: Offset, due_ms: i64 },
+}
+
+/// What the first reading of a source's retry topics found: the places of each record, by chain and source offset.
+#[derive(Default)]
+struct Found(BTreeMap<(Option<u64>, i64), Vec<Place>>);
+
+impl Found {
+    fn add(&mut self, chain: Option<u64>, offset: i64, place: Place) {
+        self.0.entry((chain, offset)).or_default().push(place);
+    }
+
+    /// Decides where each record counts, and says so.
+    ///
+    /// One that lies in two topics was on its way to the later one, so it counts there. But not if an earlier record of
+    /// its key is not as far: its owner was stopped before it had committed what it had done, and they go this way again
+    /// in their order.
+    fn tell(self, parking: &Parking) {
+        let (mut of_chain, mut furthest) = (None, usize::MAX);
+        for ((chain, offset), places) in self.0 {
+            if chain.is_none() || of_chain != chain {
+                (of_chain, furthest) = (chain, usize::MAX);
+            }
+            let allowed = places.iter().filter(|place| place.stage <= furthest);
+            let latest = allowed.max_by_key(|place| place.stage);
+            let Some(place) = latest.or(places.iter().min_by_key(|place| place.stage)) else {
+                continue;
+            };
+            furthest = furthest.min(place.stage);
+            parking.expect(place.stage, Offset(offset));
+            parking.enter(chain, *place);
+        }
+    }
 }
 
 /// Takes the records of a poll.
@@ -678,24 +710,25 @@ impl Engine {
         sources.dedup();
         sources.retain(|source| retries.of(source).all(RetryTopic::is_scanned));
         for source in &sources {
-            let mut later = HashSet::new();
-            let theirs = retries
+            let mut theirs: Vec<_> = retries
                 .topics
                 .0
                 .iter_mut()
-                .filter(|topic| topic.source == *source);
-            let mut theirs: Vec<_> = theirs.collect();
-            theirs.sort_by_key(|topic| std::cmp::Reverse(topic.stage));
-            for topic in theirs {
+                .filter(|topic| topic.source == *source)
+                .collect();
+            let mut found = Found::default();
+            for topic in &mut theirs {
                 for (chain, offset, due_ms) in std::mem::take(&mut topic.found) {
-                    // In a later topic, or twice in this one.
-                    if !topic.was_parked(offset) || !later.insert(offset) {
-                        continue;
+                    if topic.was_parked(offset) {
+                        let stage = topic.stage;
+                        found.add(chain, offset, Place { stage, due_ms });
                     }
-                    let stage = topic.stage;
-                    topic.parking.expect(stage, Offset(offset));
-                    topic.parking.enter(chain, Place { stage, due_ms });
                 }
+            }
+            if let Some(topic) = theirs.first() {
+                found.tell(&topic.parking);
+            }
+            for topic in theirs {
                 topic.phase = Phase::Feeding;
                 topic.assigned.must_seek = Some(Position::At(topic.from));
             }
