@@ -638,7 +638,7 @@ where
         let attempts = work.attempt - u32::from(failure.is_none());
         let (topic, _) = &parking.topics[place.stage - 1];
         let record = work.record();
-        parking.expect(place.stage, record.offset());
+        parking.expect(place.stage, record.offset(), None);
         let origin = Origin {
             offset: record.offset(),
             timestamp: record.timestamp(),

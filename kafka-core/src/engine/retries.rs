@@ -71,8 +71,8 @@ struct RetryTopic {
     source_start: Option<Offset>,
     /// The first reading has seen everything up to there.
     is_complete: bool,
-    /// What the first reading found: chain, source offset, due.
-    found: Vec<(Option<u64>, i64, i64)>,
+    /// What the first reading found: chain, source offset, due, offset.
+    found: Vec<(Option<u64>, i64, i64, Offset)>,
     /// Sequences that are finished without a call.
     skipped: Vec<u64>,
     /// The same as soon as the source is finished past these offsets.
@@ -94,10 +94,10 @@ enum Phase {
 
 /// What the first reading of a source's retry topics found: the places of each record, by chain and source offset.
 #[derive(Default)]
-struct Found(BTreeMap<(Option<u64>, i64), Vec<Place>>);
+struct Found(BTreeMap<(Option<u64>, i64), Vec<(Place, Offset)>>);
 
 impl Found {
-    fn add(&mut self, chain: Option<u64>, offset: i64, place: Place) {
+    fn add(&mut self, chain: Option<u64>, offset: i64, place: (Place, Offset)) {
         self.0.entry((chain, offset)).or_default().push(place);
     }
 
@@ -112,13 +112,15 @@ impl Found {
             if chain.is_none() || of_chain != chain {
                 (of_chain, furthest) = (chain, usize::MAX);
             }
-            let allowed = places.iter().filter(|place| place.stage <= furthest);
-            let latest = allowed.max_by_key(|place| place.stage);
-            let Some(place) = latest.or(places.iter().min_by_key(|place| place.stage)) else {
+            // The last of several in one topic: it was written with all that follows it.
+            let allowed = places.iter().filter(|(place, _)| place.stage <= furthest);
+            let latest = allowed.max_by_key(|(place, at)| (place.stage, *at));
+            let nearest = places.iter().min_by_key(|(place, _)| place.stage);
+            let Some((place, at)) = latest.or(nearest) else {
                 continue;
             };
             furthest = furthest.min(place.stage);
-            parking.expect(place.stage, Offset(offset));
+            parking.expect(place.stage, Offset(offset), Some(*at));
             parking.enter(chain, *place);
         }
     }
@@ -167,7 +169,8 @@ impl RetryTopic {
                     let hash = hash_of(record.key, 0);
                     let chain =
                         parking_chain(self.assigned.handler.ordering, record.key.map(|_| hash));
-                    self.found.push((chain, origin.offset.0, self.due(&origin)));
+                    self.found
+                        .push((chain, origin.offset.0, self.due(&origin), record.offset));
                 }
                 if record.offset.next() >= self.end {
                     self.phase = Phase::Scanned;
@@ -205,7 +208,9 @@ impl RetryTopic {
         }
         // A scan that came to the end knows all that lies here: what it did not expect lies in a later topic, or twice.
         let is_unknown = record.offset < self.end && !self.is_complete;
-        let is_expected = self.parking.is_expected(self.stage, origin.offset);
+        let is_expected = self
+            .parking
+            .is_expected(self.stage, origin.offset, record.offset);
         if !is_expected && !is_unknown && !mutant::is_active(Mutant::HandleStaleParked) {
             let sequence = self.assigned.count(record.offset);
             return self.skipped.push(sequence);
@@ -718,10 +723,10 @@ impl Engine {
                 .collect();
             let mut found = Found::default();
             for topic in &mut theirs {
-                for (chain, offset, due_ms) in std::mem::take(&mut topic.found) {
+                for (chain, offset, due_ms, at) in std::mem::take(&mut topic.found) {
                     if topic.was_parked(offset) {
                         let stage = topic.stage;
-                        found.add(chain, offset, Place { stage, due_ms });
+                        found.add(chain, offset, (Place { stage, due_ms }, at));
                     }
                 }
             }

@@ -12,7 +12,7 @@
 //! and who wrote it. That is believed only on our own retry topics, and a wait is never longer than the topic's. See
 //! `engine/retries.rs` for which parked records count.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -134,9 +134,9 @@ pub(crate) struct Parking {
     /// This assignment, in the headers of what it parks.
     pub(crate) owner: String,
     keys: Mutex<HashMap<u64, Vec<Parked>, foldhash::fast::RandomState>>,
-    /// Stage and source offset of what lies in the retry topics and was not taken out yet: a write that was tried again
-    /// can lie there twice.
-    expected: Mutex<HashSet<(usize, i64), foldhash::fast::RandomState>>,
+    /// Stage and source offset of what lies in the retry topics and was not taken out yet, and at which offset there, if
+    /// that is known. A write that was tried again can lie there twice.
+    expected: Mutex<HashMap<(usize, i64), Option<Offset>, foldhash::fast::RandomState>>,
     parked: AtomicUsize,
 }
 
@@ -217,22 +217,25 @@ impl Parking {
         }
     }
 
-    /// A record of this source offset is about to lie in a stage, or lies there.
-    pub(crate) fn expect(&self, stage: usize, offset: Offset) {
-        self.expected().insert((stage, offset.0));
+    /// A record of this source offset is about to lie in a stage, or lies there at an offset that is known.
+    pub(crate) fn expect(&self, stage: usize, offset: Offset, at: Option<Offset>) {
+        self.expected().insert((stage, offset.0), at);
     }
 
-    /// True, once, of a record that lies in a stage and was expected there.
+    /// True of a record that lies in a stage and is expected there.
+    pub(crate) fn is_expected(&self, stage: usize, offset: Offset, at: Offset) -> bool {
+        let expected = self.expected().get(&(stage, offset.0)).copied();
+        expected.is_some_and(|known| known.is_none_or(|known| known == at))
+    }
+
+    /// Takes a record out of a stage; false if it was not expected there.
     pub(crate) fn take(&self, stage: usize, offset: Offset) -> bool {
-        self.expected().remove(&(stage, offset.0))
+        self.expected().remove(&(stage, offset.0)).is_some()
     }
 
-    /// The same without taking it.
-    pub(crate) fn is_expected(&self, stage: usize, offset: Offset) -> bool {
-        self.expected().contains(&(stage, offset.0))
-    }
-
-    fn expected(&self) -> MutexGuard<'_, HashSet<(usize, i64), foldhash::fast::RandomState>> {
+    fn expected(
+        &self,
+    ) -> MutexGuard<'_, HashMap<(usize, i64), Option<Offset>, foldhash::fast::RandomState>> {
         // Held for a few instructions that do not panic.
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -290,6 +290,11 @@ impl Simulation {
             self.world.lock().counts.refused_writes += 1;
         }
         let index = self.random.below(held);
+        if let (WriteVerdict::AnswerLost(_), Some((topic, headers))) =
+            (&verdict, self.broker.held_write(index))
+        {
+            self.world.lock().doubled(&topic, &headers);
+        }
         self.broker.settle_write(index, verdict);
     }
 

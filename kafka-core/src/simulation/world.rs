@@ -116,6 +116,8 @@ struct Entry {
     is_excused: bool,
     /// The last attempt of somebody failed.
     has_failed: bool,
+    /// It may lie in a retry topic twice.
+    is_doubled: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -347,6 +349,7 @@ impl World {
                 letters: 0,
                 is_excused: false,
                 has_failed: false,
+                is_doubled: false,
             });
         }
     }
@@ -659,7 +662,7 @@ impl World {
             End::Good => {
                 entry.handled += 1;
                 let is_again = entry.handled + entry.letters > 1;
-                let is_excused = entry.is_excused || is_zombie;
+                let is_excused = entry.is_excused || is_zombie || entry.is_doubled;
                 entry.is_excused = is_zombie;
                 entry.fate = Fate::Handled;
                 let offset = entry.offset;
@@ -770,6 +773,27 @@ impl World {
             self.counts.followed += 1;
         }
         self.set_turn(member, at, index, TurnFate::Parked);
+    }
+
+    /// The answer to the write of a record to a retry topic was lost: it is written again.
+    pub(super) fn doubled(&mut self, topic: &str, headers: &[(String, Option<Vec<u8>>)]) {
+        let text = |name: &str| {
+            let name = format!("{RETRY_HEADER_PREFIX}{name}");
+            let (_, value) = headers.iter().find(|(header, _)| *header == name)?;
+            std::str::from_utf8(value.as_deref()?)
+                .ok()?
+                .parse::<i64>()
+                .ok()
+        };
+        if let (true, Some(partition), Some(offset)) =
+            (topic != DEAD, text("partition"), text("offset"))
+        {
+            let at = TopicPartition::new(TOPIC, i32::try_from(partition).unwrap_or(0));
+            let index = self.index_of(&at, offset);
+            if let Some(entry) = self.logs.get_mut(&at).and_then(|log| log.get_mut(index)) {
+                entry.is_doubled = true;
+            }
+        }
     }
 
     /// Returns the source offsets of what lies in the retry topics of a partition, from where they are committed on.

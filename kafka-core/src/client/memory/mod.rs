@@ -276,6 +276,12 @@ impl MemoryBroker {
         self.state().writes.held()
     }
 
+    /// Returns a held write: its topic and its headers.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn held_write(&self, index: usize) -> Option<(String, Vec<Header>)> {
+        self.state().writes.show(index)
+    }
+
     /// Ends a held write: written and acknowledged, or refused, or written and refused all the same (a lost answer).
     pub(crate) fn settle_write(&self, index: usize, verdict: WriteVerdict) {
         let mut state = self.state();

@@ -43,6 +43,12 @@ impl Writes {
         self.held.len()
     }
 
+    #[cfg(feature = "simulation")]
+    pub(super) fn show(&self, index: usize) -> Option<(String, Vec<super::Header>)> {
+        let held = self.held.get(index)?;
+        Some((held.topic.clone(), held.payload.headers.clone()))
+    }
+
     pub(super) fn take(&mut self, index: usize) -> Option<HeldWrite> {
         (index < self.held.len()).then(|| self.held.remove(index))
     }
