@@ -101,13 +101,13 @@ impl Engine {
 impl Engine {
     /// Leaves the group, for as long as the client takes. However the engine ended: no call of it goes on, and nothing
     /// of it is committed from here on.
-    #[cfg(feature = "simulation")]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn leave(self) {
         self.fence_all();
         self.consumer.close();
     }
 
-    fn fence_all(&self) {
+    pub(super) fn fence_all(&self) {
         for partition in &self.dispatch.partitions {
             partition.state.fence();
             partition.wake();
