@@ -227,7 +227,9 @@ impl TestRuntime {
             while !condition(self) {
                 self.settle("eventually()", caller).await;
                 if Instant::now() > until {
-                    self.took_too_long("eventually()", caller, &format!("it waited until {what}"));
+                    self.took_too_long("eventually()", caller, &format!(
+                        "it waited until {what}, with the test's clock standing still (advance() moves it)"
+                    ));
                 }
             }
         }
