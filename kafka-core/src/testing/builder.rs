@@ -67,7 +67,8 @@ impl TestRuntimeBuilder {
     }
 
     /// Keeps, of all handlers, only those of these names: of the function, or of `name = ".."`. A test of one handler
-    /// then needs no states and topics of the others.
+    /// then needs no states and topics of the others. Of several with one name, all are kept; tell them apart with
+    /// [`handlers`](Self::handlers) and [`Handler::place`].
     pub fn only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.only = Some(names.into_iter().map(Into::into).collect());
         self
@@ -130,7 +131,7 @@ impl TestRuntimeBuilder {
     pub fn start(self) -> impl Future<Output = Result<TestRuntime, RunError>> {
         let caller = std::panic::Location::caller();
         async move {
-            clock::pause();
+            clock::pause(caller);
             TestRuntime::start(self, caller).await
         }
     }

@@ -4,6 +4,7 @@
 //! `idle` must not have, so `idle` holds the clock meanwhile: tokio does not let it jump while a blocking task runs.
 //! That blocking task also watches the runtime's thread: while it is parked, every task waits.
 
+use std::panic::Location;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -27,11 +28,10 @@ const STUCK: &str = "kafka_runtime::testing: the test's thread has not come to r
 pub(super) struct TooLong;
 
 /// Pauses tokio's clock, unless it is paused already.
-#[track_caller]
-pub(super) fn pause() {
+pub(super) fn pause(caller: &Location<'_>) {
     let is_current_thread = Handle::try_current()
         .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::CurrentThread);
-    assert!(is_current_thread, "{NO_RUNTIME}");
+    assert!(is_current_thread, "{NO_RUNTIME}; at {caller}");
     let (now, real) = (tokio::time::Instant::now(), std::time::Instant::now());
     while real.elapsed() < Duration::from_micros(2) {
         std::hint::spin_loop();

@@ -247,7 +247,7 @@ impl TestRuntime {
 
     /// Rounds with the clock held, until nothing changes any more.
     async fn settle(&mut self, what: &str, caller: Caller) {
-        clock::pause();
+        clock::pause(caller);
         self.catch_up();
         let still = Stillness::hold(self.deadline());
         let (mut quiet, mut was_patient) = (0, false);
@@ -652,7 +652,8 @@ impl TestRuntime {
 
     /// Keeps finished offsets uncommitted, as if `commit_interval` did not end: what
     /// [`kill_and_restart`](Self::kill_and_restart) then finds handled and not committed is handled again. Partitions
-    /// that are given back, and a stop, still commit.
+    /// that are given back, and a stop, still commit. A runtime that sees no commit for a session timeout (45 s of the
+    /// test's clock) doubts that it has its partitions, here as in production.
     pub fn hold_commits(&mut self) {
         self.holds_commits = true;
     }
@@ -713,6 +714,8 @@ impl TestRuntime {
 
     /// Ends as `kill -9` does, then starts again with the same handlers, states and faults: calls are dropped where
     /// they stand, nothing more is committed, and what was not committed is handled again.
+    ///
+    /// What handlers have spawned goes on: it is the test's process that still runs.
     ///
     /// [`idle`](Self::idle) commits, so what it has seen finished is not handled again: call
     /// [`hold_commits`](Self::hold_commits) before, to prove that handling it twice does no harm.
