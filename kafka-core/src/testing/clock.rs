@@ -4,6 +4,7 @@
 //! `idle` must not have, so `idle` holds the clock meanwhile: tokio does not let it jump while a blocking task runs.
 //! That blocking task also watches the runtime's thread: while it is parked, every task waits.
 
+use std::io::Write as _;
 use std::panic::Location;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -14,14 +15,12 @@ use tokio::sync::oneshot;
 /// How often the runtime's thread is looked at. A look costs nothing; a test waits for about three of them.
 const STEP: Duration = Duration::from_micros(20);
 
+/// A test that does not take note within this time is stuck.
+const HEARING: Duration = Duration::from_millis(500);
+
 /// What a test gets that cannot work as it is.
 const NO_RUNTIME: &str = "kafka_runtime::testing needs tokio's current-thread runtime, whose clock it can hold: write \
                           #[tokio::test(start_paused = true)], without a flavor";
-
-/// Told while nobody on the test's thread can.
-const STUCK: &str = "kafka_runtime::testing: the test's thread has not come to rest; something on it blocks it (a lock, \
-                     std::thread::sleep, a loop that never waits), most likely a handler: give such work to \
-                     tokio::task::spawn_blocking";
 
 /// The wait took more real time than it may.
 #[derive(Debug)]
@@ -55,13 +54,17 @@ struct Ask {
 }
 
 impl Stillness {
-    /// Holds the clock; nothing that is asked may take longer than until then.
-    pub(super) fn hold(until: std::time::Instant) -> Self {
+    /// Holds the clock; nothing that is asked may take longer than until then. If the test's thread does not come back
+    /// to say so, `stuck` is printed.
+    pub(super) fn hold(
+        until: std::time::Instant,
+        stuck: impl Fn() -> String + Send + 'static,
+    ) -> Self {
         let (asks, asked) = channel();
         let metrics = Handle::current().metrics();
         let watched = metrics.clone();
         drop(tokio::task::spawn_blocking(move || {
-            watch(&asked, &watched, until);
+            watch(&asked, &watched, until, &stuck);
         }));
         Self { asks, metrics }
     }
@@ -83,20 +86,23 @@ impl Stillness {
 }
 
 /// Answers until nobody asks any more.
-fn watch(asked: &Receiver<Ask>, metrics: &RuntimeMetrics, until: std::time::Instant) {
+fn watch(
+    asked: &Receiver<Ask>,
+    metrics: &RuntimeMetrics,
+    until: std::time::Instant,
+    stuck: &dyn Fn() -> String,
+) {
     for ask in asked {
         std::thread::sleep(ask.at_least);
         let rested = has_parked(ask.turns, metrics, until);
-        let is_stuck = rested.is_err() && !is_parked(metrics.worker_park_unpark_count(0));
-        #[expect(
-            clippy::print_stderr,
-            reason = "the test's own thread is where it would be told, and does not come back"
-        )]
-        if is_stuck {
-            eprintln!("{STUCK}");
-        }
+        let is_too_long = rested.is_err();
         // Whoever asked may be gone.
         let _ = ask.answer.send(rested);
+        // A test that hears this panics, and asks nothing more.
+        if is_too_long && matches!(asked.recv_timeout(HEARING), Err(RecvTimeoutError::Timeout)) {
+            // Not `eprintln!`: a test's output is shown when it ends, and this one may not.
+            let _ = writeln!(std::io::stderr(), "{}", stuck());
+        }
     }
 }
 

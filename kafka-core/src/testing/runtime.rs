@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::engine::monitor::GroupState;
 use crate::error::{ClientError, RunError};
 use crate::producer::{KafkaProducer, MessagePayload, ProduceError, ProducedRecord};
-use crate::record::TopicPartition;
+use crate::record::{Offset, TopicPartition};
 use crate::runtime::{Control, Prepared};
 
 /// Each partition has this many lanes at most, on every machine: a test runs the same everywhere.
@@ -108,7 +108,7 @@ impl TestRuntime {
             source,
         };
         let cluster = factory.cluster().map_err(client)?;
-        let held = Stillness::hold(self.deadline());
+        let held = self.hold("start()", caller);
         let Prepared {
             mut shared,
             groups,
@@ -235,6 +235,24 @@ impl TestRuntime {
         }
     }
 
+    fn hold(&self, what: &str, caller: Caller) -> Stillness {
+        let (what, control, limit) = (what.to_owned(), self.control.clone(), self.builder.limit);
+        Stillness::hold(self.deadline(), move || {
+            let groups = control.status();
+            let busy = groups.iter().flat_map(|group| &group.partitions);
+            let busy: Vec<_> = busy
+                .filter(|partition| partition.in_flight > 0)
+                .map(|partition| partition.partition.to_string())
+                .collect();
+            format!(
+                "kafka_runtime::testing: {what} at {caller}: for {limit:?} something has kept the test's thread from \
+                 its other tasks: a lock, std::thread::sleep, a loop that never waits; most likely in a handler, of a \
+                 record of {}. Give such work to tokio::task::spawn_blocking.",
+                busy.join(", ")
+            )
+        })
+    }
+
     fn deadline(&self) -> Instant {
         Instant::now() + self.builder.limit
     }
@@ -249,7 +267,7 @@ impl TestRuntime {
     async fn settle(&mut self, what: &str, caller: Caller) {
         clock::pause(caller);
         self.catch_up();
-        let still = Stillness::hold(self.deadline());
+        let still = self.hold(what, caller);
         let (mut quiet, mut was_patient) = (0, false);
         loop {
             let before = self.trace();
@@ -635,6 +653,13 @@ impl TestRuntime {
     /// Lets writes to a topic succeed again.
     pub fn accept_writes(&mut self, topic: &str) {
         self.brokers.memory().refuse_writes(topic, None);
+    }
+
+    /// Deletes the records of a partition below an offset, as retention does. A group whose committed offset is below it
+    /// finds itself out of range (`on_out_of_range`) with its next assignment or restart.
+    pub fn delete_records(&mut self, topic: &str, partition: i32, before: i64) {
+        let at = TopicPartition::new(topic, partition);
+        self.brokers.memory().truncate(&at, Offset(before));
     }
 
     /// Makes every commit fail with this. After [`ClientError::NotAMember`] the runtime doubts that it has its

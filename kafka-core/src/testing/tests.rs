@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 use super::debezium::Table;
 use super::{TestEvent, TestProducer, TestRuntime};
 use crate::{
-    CancellationToken, Change, ClientError, Config, DatabaseEvent, FailureKind, FailurePolicy,
-    GroupState, Handler, HandlerContext, Headers, KafkaProducer, Key, MessagePayload, Outcome,
-    PermanentError, Problem, ProduceError, Record, RecordMetadata, Retry, RunError, State, Text,
-    Timestamp,
+    CancellationToken, Change, Classify, ClientError, Config, DatabaseEvent, ErrorClass,
+    FailureKind, FailurePolicy, GroupState, Handler, HandlerContext, Headers, KafkaProducer, Key,
+    MessagePayload, Ordering, Outcome, PermanentError, Problem, ProduceError, Record,
+    RecordMetadata, Retry, RunError, State, Text, Timestamp,
 };
 
 /// What handlers saw, in order; clones are the same.
@@ -166,6 +166,49 @@ async fn permanent_errors_skips_and_policies_are_told_apart() {
     );
     assert!(test.dead_letters("audit").is_empty());
     assert_eq!(test.committed("audit", 0), Some(1));
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("declined")]
+struct Declined;
+
+impl Classify for Declined {
+    fn classify(&self) -> ErrorClass {
+        ErrorClass::Permanent
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn panics_timeouts_and_classified_errors_are_told_apart() {
+    let handler = Handler::new("calls", |call: Text| async move {
+        match call.as_str() {
+            Some("panics") => panic!("as asked"),
+            Some("hangs") => std::future::pending::<anyhow::Result<()>>().await,
+            _ => Err(anyhow::Error::new(Declined)),
+        }
+    });
+    let handler = handler
+        .timeout(Duration::from_secs(5))
+        .retry(Retry::NONE)
+        .ordering(Ordering::Partition);
+    let builder = TestRuntime::builder().handlers([handler]);
+    let mut test = builder.classify::<Declined>().start().await.unwrap();
+    for call in ["panics", "declines", "hangs"] {
+        test.produce("calls", value(call));
+    }
+    test.idle().await;
+    assert_eq!(test.committed("calls", 0), Some(2));
+
+    test.advance(Duration::from_secs(5)).await;
+
+    let letters = test.dead_letters("calls");
+    let classes: Vec<_> = letters.iter().map(|letter| letter.class).collect();
+    let expected = [
+        FailureKind::Panic,
+        FailureKind::Permanent,
+        FailureKind::Timeout,
+    ];
+    assert_eq!(classes, expected);
 }
 
 #[tokio::test(start_paused = true)]
@@ -616,6 +659,31 @@ async fn nothing_is_fetched_or_written_while_brokers_are_away() {
     assert_eq!(test.committed("orders", 0), Some(1));
     assert_eq!(test.control().status()[0].last_error, None);
     assert!(write.await.unwrap().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn retention_that_overtakes_a_group_is_an_offset_out_of_range() {
+    let mut test = started(&Seen::default()).await;
+    test.produce("orders", value("1"));
+    test.idle().await;
+    test.revoke("orders", 0).await;
+    test.produce("orders", value("2"));
+    test.produce("orders", value("3"));
+
+    test.delete_records("orders", 0, 2);
+    test.assign("orders", 0).await;
+
+    let ended = test.stop().await;
+    let out_of_range = |error: &RunError| {
+        matches!(
+            error,
+            RunError::Client {
+                source: ClientError::OffsetOutOfRange(_),
+                ..
+            }
+        )
+    };
+    assert!(ended.as_ref().is_err_and(out_of_range), "{ended:?}");
 }
 
 #[tokio::test(start_paused = true)]
