@@ -127,7 +127,7 @@ impl Control {
         self.0.started.cancel();
     }
 
-    pub(crate) fn stop_groups(&self) {
+    pub(super) fn stop_groups(&self) {
         for group in &self.groups().handles {
             group.tell(Command::Stop);
         }

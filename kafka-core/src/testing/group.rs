@@ -20,18 +20,18 @@ impl<'a> TestGroup<'a> {
 
     /// Returns what the group is doing right now.
     pub fn status(&self) -> GroupStatus {
-        self.test.members()[self.index].handle.status()
+        self.test.members[self.index].handle.status()
     }
 
     /// As [`TestRuntime::committed`], of this group.
     pub fn committed(&self, topic: &str, partition: i32) -> Option<i64> {
-        let member = &self.test.members()[self.index];
+        let member = &self.test.members[self.index];
         self.test.committed_by(member, topic, partition)
     }
 
     /// As [`TestRuntime::dead_letters`], of this group.
     pub fn dead_letters(&self, topic: &str) -> Vec<DeadLetter> {
-        let member = &self.test.members()[self.index];
+        let member = &self.test.members[self.index];
         self.test.dead_letters_of(member, topic)
     }
 

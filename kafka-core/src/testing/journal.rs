@@ -1,5 +1,6 @@
 //! What happened in a test: an observer that keeps everything.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -534,13 +535,28 @@ impl Journal {
     /// Returns how many records wait for time to pass: their retry, or the next write of their dead letter.
     pub(super) fn waiting_for_time(&self) -> usize {
         let entries = self.entries();
+        let mut due = BTreeMap::new();
+        for (at, event) in &entries.list {
+            match event {
+                TestEvent::Retried(Retried { record, after, .. })
+                | TestEvent::DeadLetterDelayed { record, after, .. } => {
+                    let place = (&*record.topic, record.partition, record.offset);
+                    due.insert(place, *at + *after);
+                }
+                // What waited was forgotten when the partition was taken away.
+                TestEvent::Assigned { partitions, .. } => {
+                    due.retain(|(topic, partition, _), _| {
+                        let is_of = |at: &TopicPartition| {
+                            *at.topic == **topic && at.partition == *partition
+                        };
+                        !partitions.iter().any(is_of)
+                    });
+                }
+                _ => {}
+            }
+        }
         let now = entries.since.elapsed();
-        let is_due_later = |(at, event): &&(Duration, TestEvent)| match event {
-            TestEvent::Retried(Retried { after, .. })
-            | TestEvent::DeadLetterDelayed { after, .. } => *at + *after > now,
-            _ => false,
-        };
-        entries.list.iter().filter(is_due_later).count()
+        due.values().filter(|at| **at > now).count()
     }
 
     /// The last of it, a line each.
