@@ -71,8 +71,7 @@ impl TestRuntime {
     ) {
         let at = TopicPartition::new(topic, partition);
         for n in members {
-            let view = self.members[n].view();
-            view.tell(Polled::Revoked(vec![at.clone()]));
+            self.members[n].revoke(&at);
         }
         self.settle("revoke()", caller).await;
     }

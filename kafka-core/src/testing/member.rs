@@ -28,6 +28,8 @@ pub(super) struct Member {
     id: MemberId,
     /// Partitions that were assigned once: from then on the test decides.
     known: BTreeSet<TopicPartition>,
+    /// The group wants these back, and may still wait for them.
+    revoking: BTreeSet<TopicPartition>,
     /// What the last commit was about, and when that was.
     committed: Option<(Offsets, Instant)>,
     commit_interval: Duration,
@@ -79,6 +81,7 @@ impl Member {
             brokers: brokers.clone(),
             id,
             known: BTreeSet::new(),
+            revoking: BTreeSet::new(),
             committed: None,
             commit_interval: shared.config.commit_interval,
         };
@@ -119,10 +122,22 @@ impl Member {
 
     /// Assigns what was created since: topics that match a pattern, partitions that were added.
     pub(super) fn assign_new(&mut self) {
+        let assigned = self.view().assigned();
+        self.revoking.retain(|at| assigned.contains(at));
+        if !self.revoking.is_empty() {
+            // It would tell the engine that the group did not wait for its answer.
+            return;
+        }
         let new = self.new_partitions();
         if !new.is_empty() && !self.is_over() {
             self.view().tell(Polled::Assigned(new));
         }
+    }
+
+    /// The group wants a partition back.
+    pub(super) fn revoke(&mut self, at: &TopicPartition) {
+        self.revoking.insert(at.clone());
+        self.view().tell(Polled::Revoked(vec![at.clone()]));
     }
 
     /// First half of a round.

@@ -505,8 +505,10 @@ async fn a_revoke_waits_for_its_calls_and_a_drain_timeout_drops_them() {
 
     test.revoke("slow", 0).await;
     assert_eq!(test.control().status()[0].partitions.len(), 1);
+    test.create_topic("slow", 2);
     test.advance(Duration::from_secs(6)).await;
 
+    test.revoke("slow", 1).await;
     assert_eq!(test.control().status()[0].partitions.len(), 0);
     assert_eq!(cancelled.load(Atomic::Relaxed), 1);
     assert!(
