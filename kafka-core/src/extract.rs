@@ -140,6 +140,26 @@ impl HandlerContext {
         Self::new(&Arc::new(lane), 1)
     }
 
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_lane(mut self, change: impl FnOnce(&mut LaneContext)) -> Self {
+        let lane = &self.lane;
+        let mut lane = LaneContext {
+            services: Arc::clone(&lane.services),
+            group_id: Arc::clone(&lane.group_id),
+            handler: Arc::clone(&lane.handler),
+            cancel: lane.cancel.clone(),
+            epoch: lane.epoch,
+        };
+        change(&mut lane);
+        self.lane = Arc::new(lane);
+        self
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn set_attempt(&mut self, attempt: u32) {
+        self.attempt = attempt;
+    }
+
     /// Returns the consumer group.
     pub fn group_id(&self) -> &str {
         &self.lane.group_id
@@ -224,6 +244,15 @@ impl RecordMetadata {
         Self {
             record: record.clone(),
             cx: HandlerContext::for_test(),
+        }
+    }
+
+    /// Metadata as the context has it: its group, attempt and epoch.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn of_context(record: &Record, cx: &HandlerContext) -> Self {
+        Self {
+            record: record.clone(),
+            cx: cx.clone(),
         }
     }
 

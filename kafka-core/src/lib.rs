@@ -34,6 +34,8 @@ mod simulation;
 mod start;
 mod table;
 mod template;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 #[cfg(feature = "embedded-broker")]
 pub use client::embedded::EmbeddedBroker;

@@ -371,23 +371,52 @@ impl Record {
     /// ```
     #[must_use]
     pub fn with_headers(&self, headers: &[(&str, &[u8])]) -> Self {
+        self.rebuilt(
+            self.partition(),
+            self.offset(),
+            self.timestamp(),
+            &GivenHeaders(headers),
+        )
+    }
+
+    /// The same record elsewhere in its topic; for calling a handler in a unit test.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn with_place(&self, partition: i32, offset: i64) -> Self {
+        let headers = self.headers();
+        self.rebuilt(partition, Offset(offset), self.timestamp(), &headers)
+    }
+
+    /// The same record of another time; for calling a handler in a unit test.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn with_timestamp(&self, timestamp: Timestamp) -> Self {
+        let headers = self.headers();
+        self.rebuilt(self.partition(), self.offset(), timestamp, &headers)
+    }
+
+    fn rebuilt(
+        &self,
+        partition: i32,
+        offset: Offset,
+        timestamp: Timestamp,
+        headers: &dyn HeaderSource,
+    ) -> Self {
         let mut builder = BatchBuilder::new();
         builder.push(
             &RawRecord {
                 topic: self.topic(),
-                partition: self.partition(),
-                offset: self.offset(),
-                timestamp: self.timestamp(),
+                partition,
+                offset,
+                timestamp,
                 key: self.key(),
                 value: self.value(),
-                headers: &GivenHeaders(headers),
+                headers,
             },
             self.entry().sequence,
             self.entry().key_hash,
         );
-        builder
-            .finish(self.topic_arc(), self.partition(), None)
-            .record(0)
+        builder.finish(self.topic_arc(), partition, None).record(0)
     }
 
     /// Returns the topic's name.
@@ -515,6 +544,15 @@ impl Headers {
                     header.value.slice(&batch.bytes),
                 )
             })
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl HeaderSource for Headers {
+    fn each(&self, visit: &mut VisitHeader<'_>) {
+        for (name, value) in self.iter() {
+            visit(name, value);
+        }
     }
 }
 

@@ -5,6 +5,10 @@ pub(crate) mod embedded;
 #[cfg(feature = "rdkafka")]
 pub(crate) mod kafka;
 #[cfg(any(test, feature = "testing"))]
+#[cfg_attr(
+    not(feature = "simulation"),
+    expect(dead_code, reason = "the simulation does more to it than a test kit")
+)]
 pub(crate) mod memory;
 
 pub(crate) mod factory;

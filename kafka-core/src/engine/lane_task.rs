@@ -141,6 +141,12 @@ impl LaneShared {
         self.polling.count.store(count + 1, Atomic::Release);
     }
 
+    /// Counts up whenever a call is polled.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn polls(&self) -> u64 {
+        self.polling.count.load(Atomic::Acquire)
+    }
+
     /// Makes the lane look at the age of its calls; looks itself for one that does not give its thread back.
     pub(crate) fn inspect(&self, now: Instant) {
         if self.running_calls() > 0 {

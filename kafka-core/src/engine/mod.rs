@@ -2,6 +2,8 @@
 
 pub(crate) mod assignment;
 pub(crate) mod backpressure;
+#[cfg(any(test, feature = "testing"))]
+mod by_hand;
 mod corrupt;
 pub(crate) mod dispatch;
 mod fence;

@@ -105,7 +105,7 @@ impl Engine {
 impl Engine {
     /// Leaves the group, for as long as the client takes. However the engine ended: no call of it goes on, and nothing
     /// of it is committed from here on.
-    #[cfg(feature = "simulation")]
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn leave(self) {
         self.fence_all();
         self.consumer.close();
@@ -114,7 +114,7 @@ impl Engine {
         }
     }
 
-    fn fence_all(&self) {
+    pub(super) fn fence_all(&self) {
         for partition in self.all_partitions() {
             partition.state.fence();
             partition.wake();
@@ -122,7 +122,7 @@ impl Engine {
     }
 
     /// What is read: assigned partitions, and their retry topics.
-    fn all_partitions(&self) -> impl Iterator<Item = &Assigned> {
+    pub(super) fn all_partitions(&self) -> impl Iterator<Item = &Assigned> {
         let parked = self.retries.iter().flat_map(Retries::all);
         self.dispatch.partitions.iter().chain(parked)
     }

@@ -22,7 +22,7 @@ use crate::producer::MessagePayload;
 use crate::record::{Offset, RawRecord, Record, Timestamp, TopicPartition};
 
 /// What the headers of a parked record begin with.
-pub const PREFIX: &str = "kafka_runtime.retry.";
+pub(crate) const PREFIX: &str = "kafka_runtime.retry.";
 
 /// Records of one partition that may be parked at once: with more, the next one that fails waits in its place, which in
 /// the end pauses the partition. It bounds what is remembered (about 50 bytes for each key).

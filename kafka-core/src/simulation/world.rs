@@ -912,7 +912,7 @@ impl World {
         }
     }
 
-    fn check_letter(&mut self, letter: &crate::client::memory::Stored) {
+    fn check_letter(&mut self, letter: &Stored) {
         let header = |name: &str| {
             let name = format!("{DEAD_LETTER_HEADER_PREFIX}{name}");
             let mut found = letter.headers.iter().filter(|(n, _)| *n == name);

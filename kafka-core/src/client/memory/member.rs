@@ -134,8 +134,10 @@ impl Consumer for Member {
         let member = &mut state.members[self.id.0];
         let answer = partitions.iter().map(|(at, _)| at.clone()).collect();
         member.answers.push(answer);
-        if member.is_eager {
-            // The whole assignment: what is not in it is unassigned.
+        // An assignment by hand, without a subscription, is the whole one, too.
+        let is_whole = member.is_eager || member.subscription.is_empty();
+        if is_whole {
+            // What is not in it is unassigned.
             member.positions.clear();
             let removed = |at: &TopicPartition| !partitions.iter().any(|(kept, _)| kept == at);
             let _ = state.commit(self.id, removed);
@@ -143,7 +145,7 @@ impl Consumer for Member {
         let member = &mut state.members[self.id.0];
         member
             .stored
-            .retain(|at, _| partitions.iter().any(|(kept, _)| kept == at) || !member.is_eager);
+            .retain(|at, _| partitions.iter().any(|(kept, _)| kept == at) || !is_whole);
         for (at, position) in partitions {
             let offset = match position {
                 Position::Beginning => state.logs.get(at).map_or(Offset(0), |log| log.start),
