@@ -1,6 +1,9 @@
 //! `harness`: commands for working on kafka-runtime.
 
+mod chaos;
 mod kafka;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -15,10 +18,16 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Kafka(kafka::KafkaArgs),
+    Chaos(chaos::ChaosArgs),
+    /// A worker of `chaos`
+    #[command(hide = true)]
+    ChaosWorker(chaos::WorkerArgs),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Kafka(args) => kafka::run(&args),
+        Command::Kafka(args) => kafka::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Chaos(args) => chaos::run(&args),
+        Command::ChaosWorker(args) => chaos::run_worker(&args).map(|()| ExitCode::SUCCESS),
     }
 }

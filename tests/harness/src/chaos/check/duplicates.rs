@@ -1,0 +1,137 @@
+//! What was handled more than once, and why.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::history::{Epoch, EpochEnd, Finish, Finished, History};
+use super::{Expectation, Findings, Promise};
+use crate::chaos::clock::Nanos;
+use crate::chaos::evidence::Evidence;
+use crate::chaos::ledger::At;
+
+/// Why a record was handled again: how the member ended that had handled it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Cause {
+    /// It was killed before it could commit.
+    Kill,
+    /// It lost the partition.
+    Loss,
+    /// Brokers were away, so that it could not commit.
+    Outage,
+    /// Its calls were dropped at the end of a drain.
+    Drop,
+    /// A record below was given up unfinished: it waited for another attempt when the partition went.
+    Held,
+    /// There is none.
+    None,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "kill",
+            Self::Loss => "loss",
+            Self::Outage => "outage",
+            Self::Drop => "drop",
+            Self::Held => "held",
+            Self::None => "no reason",
+        })
+    }
+}
+
+pub(super) fn check(
+    evidence: &Evidence,
+    history: &History,
+    expectation: Expectation,
+    findings: &mut Findings,
+) -> BTreeMap<Cause, usize> {
+    let outages = evidence.outages();
+    let mut causes = BTreeMap::new();
+    let mut records: Vec<_> = history.finishes.iter().collect();
+    records.sort_by_key(|(at, _)| **at);
+    for (at, finishes) in records {
+        let handled: Vec<&Finish> = finishes
+            .iter()
+            .filter(|finish| finish.how == Finished::Handled)
+            .collect();
+        for again in handled.windows(2) {
+            let cause = cause(evidence, history, &outages, *at, again[0]);
+            *causes.entry(cause).or_default() += 1;
+            if cause == Cause::None || expectation.no_duplicates {
+                let who = |finish: &Finish| match finish.epoch {
+                    Some(epoch) => {
+                        let epoch = &history.epochs[epoch];
+                        let name = &evidence.processes[epoch.process].name;
+                        format!("{name} (whose epoch ended: {:?})", epoch.end)
+                    }
+                    None => "a stranger".to_owned(),
+                };
+                let text = format!(
+                    "{} offset {} was handled by {}, and again by {}: {cause}",
+                    evidence.name(at.partition),
+                    at.offset,
+                    who(again[0]),
+                    who(again[1])
+                );
+                findings.add(Promise::Duplicate, text);
+            }
+        }
+    }
+    causes
+}
+
+fn cause(
+    evidence: &Evidence,
+    history: &History,
+    outages: &[(Nanos, Nanos)],
+    at: At,
+    finish: &Finish,
+) -> Cause {
+    let Some(index) = finish.epoch else {
+        return Cause::Loss;
+    };
+    let epoch = &history.epochs[index];
+    let lag = Nanos::try_from(evidence.limits.commit_lag.as_nanos()).unwrap_or(Nanos::MAX);
+    let in_outage = || {
+        outages
+            .iter()
+            // Whoever was away is found again some seconds after it is back.
+            .any(|(from, until)| finish.ns <= until.saturating_add(4 * lag) && *from <= epoch.until)
+    };
+    // What had been finished before this could have been committed before the end.
+    let due = epoch.until.saturating_sub(lag);
+    match epoch.end {
+        EpochEnd::Lost => Cause::Loss,
+        EpochEnd::Killed if finish.ns >= due => Cause::Kill,
+        EpochEnd::Killed if is_held(evidence, history, index, epoch, at, due) => Cause::Kill,
+        EpochEnd::Revoked { dropped } if dropped > 0 => Cause::Drop,
+        EpochEnd::Revoked { .. } | EpochEnd::Stopped
+            if is_held(evidence, history, index, epoch, at, epoch.until) =>
+        {
+            Cause::Held
+        }
+        _ if in_outage() => Cause::Outage,
+        _ => Cause::None,
+    }
+}
+
+/// True if a record below this one was not finished in the epoch by then, so that nothing above could be committed.
+fn is_held(
+    evidence: &Evidence,
+    history: &History,
+    index: usize,
+    epoch: &Epoch,
+    at: At,
+    by: Nanos,
+) -> bool {
+    let records = evidence.produced.get(&at.partition).map_or(&[][..], Vec::as_slice);
+    let from = records.partition_point(|record| record.offset < epoch.start.unwrap_or(0));
+    let until = records.partition_point(|record| record.offset < at.offset);
+    records.get(from..until).unwrap_or_default().iter().any(|record| {
+        let at = At {
+            partition: at.partition,
+            offset: record.offset,
+        };
+        !record.is_gone && history.finished_in(at, index).is_none_or(|ns| ns > by)
+    })
+}

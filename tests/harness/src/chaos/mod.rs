@@ -1,0 +1,216 @@
+//! `harness chaos`: workers, brokers and the network are hurt while records are handled, and nothing may be lost.
+//!
+//! | file | has |
+//! |---|---|
+//! | `profile`, `scenario`, `fault` | what is tried, all of it chosen by a seed |
+//! | `conductor` | how a scenario runs |
+//! | `writer`, `workload` | the records |
+//! | `fleet`, `worker`, `ledger` | services in processes of their own, and what each of them writes down |
+//! | `sampler` | what is committed, over time |
+//! | `evidence`, `check` | what was left behind, and its judge, which does no I/O |
+//! | `report`, `timeline` | the result for people |
+//! | `random`, `clock`, `interrupt`, `progress` | small things |
+
+mod check;
+mod clock;
+mod conductor;
+mod evidence;
+mod fault;
+mod fleet;
+mod interrupt;
+mod ledger;
+mod profile;
+mod progress;
+mod random;
+mod sampler;
+mod scenario;
+mod worker;
+mod workload;
+mod writer;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use test_support::{KafkaCluster, Topics};
+
+use self::check::{Judgement, Verdict, judge};
+use self::conductor::Stage;
+use self::interrupt::Interrupt;
+use self::profile::Profile;
+use self::progress::progress;
+use self::scenario::{KINDS, Scenario};
+pub(crate) use self::worker::{WorkerArgs, run as run_worker};
+
+/// Hurt workers and brokers of a real Kafka while records are handled, and check every promise.
+///
+/// All choices follow from the seed; the times at which things happen do not quite.
+#[derive(Args)]
+#[command(after_help = "Ends with 0 if everything passed, 1 if a promise was broken, 2 if a fault did not happen.")]
+pub(crate) struct ChaosArgs {
+    /// How much: a few minutes, or tens of minutes
+    #[arg(long, value_enum)]
+    profile: Profile,
+
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+
+    /// How many seeds of each scenario, instead of what the profile says
+    #[arg(long)]
+    seeds: Option<u64>,
+
+    /// Only this scenario; may be repeated
+    #[arg(long, value_name = "NAME")]
+    scenario: Vec<String>,
+
+    /// Write a table and pictures into this folder, and keep all ledgers there
+    #[arg(long, value_name = "FOLDER")]
+    report: Option<PathBuf>,
+}
+
+/// A scenario that has run.
+struct Outcome {
+    scenario: Scenario,
+    judgement: Judgement,
+    folder: PathBuf,
+}
+
+pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let scenarios = chosen(args)?;
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    let interrupt = Interrupt::listen(&tokio)?;
+    progress("starting Apache Kafka (3 nodes) …");
+    let cluster = KafkaCluster::builder()
+        .nodes(3)
+        .property("log.cleaner.backoff.ms", "500")
+        .start()?;
+    progress(&format!("ready after {:.1} s", started.elapsed().as_secs_f32()));
+    let stage = Stage {
+        topics: Topics::new(cluster.bootstrap_servers())?,
+        cluster,
+        tokio,
+        interrupt,
+    };
+    let scratch = tempfile::Builder::new().prefix("kafka-runtime-chaos-").tempdir()?;
+    let base = args.report.clone().unwrap_or_else(|| scratch.path().to_owned());
+    let mut outcomes = Vec::new();
+    for scenario in scenarios {
+        let folder = base.join(format!("{}-{}", scenario.name, scenario.seed));
+        progress(&format!("{} seed {}: {}", scenario.name, scenario.seed, scenario.schedule));
+        let evidence = conductor::run(&stage, &scenario, &folder)
+            .with_context(|| format!("{} seed {}", scenario.name, scenario.seed))?;
+        let judgement = judge(&evidence, scenario.expectation);
+        tell(&scenario, &judgement);
+        if judgement.verdict() == Verdict::Pass && args.report.is_none() {
+            conductor::clean(&folder);
+        }
+        outcomes.push(Outcome {
+            scenario,
+            judgement,
+            folder,
+        });
+    }
+    let verdict = total(&outcomes);
+    if verdict != Verdict::Pass && args.report.is_none() {
+        let _ = scratch.keep();
+    }
+    conclude(args, &outcomes, verdict, started);
+    Ok(match verdict {
+        Verdict::Pass => ExitCode::SUCCESS,
+        Verdict::Fail => ExitCode::from(1),
+        Verdict::Inconclusive => ExitCode::from(2),
+    })
+}
+
+fn chosen(args: &ChaosArgs) -> anyhow::Result<Vec<Scenario>> {
+    for name in &args.scenario {
+        if !KINDS.iter().any(|kind| kind.name == name) {
+            let names: Vec<String> = KINDS.iter().map(|kind| format!("{} ({})", kind.name, kind.about)).collect();
+            bail!("there is no scenario {name}; there are: {}", names.join(", "));
+        }
+    }
+    Ok(args.profile.scenarios(args.seed, args.seeds, &args.scenario))
+}
+
+/// How many violations of a promise are told; the ledgers have the rest.
+const TOLD: usize = 5;
+
+fn tell(scenario: &Scenario, judgement: &Judgement) {
+    let figures = &judgement.figures;
+    let duplicates: Vec<String> = figures
+        .duplicates
+        .iter()
+        .map(|(cause, count)| format!("{count} by {cause}"))
+        .collect();
+    progress(&format!(
+        "{} {} seed {}: {} records, {} finished, {} calls, duplicates [{}], {} dead letters, {} rebalances, {} kills ({} in flight), {} lost, {} outages, slowest stop {:?}",
+        judgement.verdict(),
+        scenario.name,
+        scenario.seed,
+        figures.records,
+        figures.finished,
+        figures.calls,
+        duplicates.join(", "),
+        figures.dead_letters,
+        figures.rebalances,
+        figures.kills,
+        figures.kills_in_flight,
+        figures.losses,
+        figures.outages,
+        figures.slowest_stop.unwrap_or_default(),
+    ));
+    for (promise, count) in judgement.counts() {
+        progress(&format!("  {promise:?}: {count}"));
+        let of_promise = judgement.violations.iter().filter(|v| v.promise == promise);
+        of_promise.take(TOLD).for_each(|violation| progress(&format!("    {violation}")));
+    }
+    for reason in &judgement.inconclusive {
+        progress(&format!("  inconclusive: {reason}"));
+    }
+}
+
+fn total(outcomes: &[Outcome]) -> Verdict {
+    let any = |verdict| outcomes.iter().any(|outcome| outcome.judgement.verdict() == verdict);
+    if any(Verdict::Fail) {
+        Verdict::Fail
+    } else if any(Verdict::Inconclusive) || outcomes.is_empty() {
+        Verdict::Inconclusive
+    } else {
+        Verdict::Pass
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "it is the result")]
+fn conclude(args: &ChaosArgs, outcomes: &[Outcome], verdict: Verdict, started: Instant) {
+    let count = |verdict| {
+        outcomes
+            .iter()
+            .filter(|outcome| outcome.judgement.verdict() == verdict)
+            .count()
+    };
+    let profile = args.profile.name();
+    for outcome in outcomes.iter().filter(|one| one.judgement.verdict() != Verdict::Pass) {
+        let Scenario { name, seed, .. } = outcome.scenario;
+        println!(
+            "{} {name} seed {seed}: ledgers in {}; again: cargo harness chaos --profile {profile} --scenario {name} --seed {seed} --seeds 1",
+            outcome.judgement.verdict(),
+            outcome.folder.display()
+        );
+    }
+    let records: usize = outcomes.iter().map(|one| one.judgement.figures.records).sum();
+    println!(
+        "{verdict}: {} passed, {} failed, {} inconclusive; {records} records in {} s; again: cargo harness chaos --profile {profile} --seed {}",
+        count(Verdict::Pass),
+        count(Verdict::Fail),
+        count(Verdict::Inconclusive),
+        started.elapsed().as_secs(),
+        args.seed
+    );
+}
