@@ -12,7 +12,9 @@ use anyhow::{Context, bail};
 use test_support::{KafkaCluster, StoredRecord, Topics};
 
 use super::clock;
-use super::evidence::{Content, DeadLetter, Evidence, Limits, Process, Produced, Strike, StrikeKind};
+use super::evidence::{
+    Content, DeadLetter, Evidence, Limits, Process, Produced, Strike, StrikeKind,
+};
 use super::fault::{Brokers, Fault, Planned};
 use super::fleet::Fleet;
 use super::interrupt::Interrupt;
@@ -64,6 +66,8 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
             .tokio
             .block_on(stage.topics.create_with(name, plan.partitions, properties))?;
     }
+    // The nodes hear of new topics one after the other, and a worker that asks the last one ends for want of its topic.
+    stage.interrupt.sleep(Duration::from_secs(1))?;
     let interrupt = stage.interrupt.part();
     let servers = stage.cluster.bootstrap_servers().to_owned();
     let fleet = Fleet::new(
@@ -88,7 +92,11 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
     let written = Arc::new(writer::Progress::default());
     let assignment = Assignment {
         servers,
-        topics: names.iter().cloned().zip(scenario.topics.iter().copied()).collect(),
+        topics: names
+            .iter()
+            .cloned()
+            .zip(scenario.topics.iter().copied())
+            .collect(),
         seed: scenario.seed,
         rate: scenario.rate,
     };
@@ -132,6 +140,7 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
         strikes,
         limits: Limits {
             grace: GRACE,
+            member_expiry: scenario.session + Duration::from_secs(3),
             kill_recovery: scenario.session + Duration::from_secs(10),
             ..Limits::default()
         },
@@ -177,7 +186,9 @@ impl<'a> Conductor<'a> {
         for _ in 0..self.scenario.workers {
             self.fleet.join()?;
         }
-        self.wait("the first commit", FIRST_COMMIT, |this| !this.sampler.latest().is_empty())?;
+        self.wait("the first commit", FIRST_COMMIT, |this| {
+            !this.sampler.latest().is_empty()
+        })?;
 
         let begun = Instant::now();
         let mut starting: Option<Starting<'scope>> = None;
@@ -198,12 +209,16 @@ impl<'a> Conductor<'a> {
         if self.fleet.running() == 0 {
             self.fleet.join()?;
         }
-        self.wait("the writer", QUIET, |this| this.written.is_done.load(Ordering::SeqCst))?;
+        self.wait("the writer", QUIET, |this| {
+            this.written.is_done.load(Ordering::SeqCst)
+        })?;
         let records = self.written.take_written();
         let targets = self.targets(&records)?;
         let quiet = self.wait("all to be committed", QUIET, |this| {
             let committed = this.sampler.latest();
-            targets.iter().all(|(partition, target)| committed.get(partition) >= Some(target))
+            targets
+                .iter()
+                .all(|(partition, target)| committed.get(partition) >= Some(target))
         });
         if let Err(error) = quiet {
             self.interrupt.check()?;
@@ -217,7 +232,11 @@ impl<'a> Conductor<'a> {
             self.interrupt.check()?;
             progress(&format!("{error:#}"));
         }
-        Ok((self.fleet.close()?, std::mem::take(&mut self.strikes), records))
+        Ok((
+            self.fleet.close()?,
+            std::mem::take(&mut self.strikes),
+            records,
+        ))
     }
 
     /// Waits until something is so, and looks after the workers meanwhile.
@@ -240,7 +259,9 @@ impl<'a> Conductor<'a> {
     fn tick(&mut self) -> anyhow::Result<()> {
         self.interrupt.sleep(TICK)?;
         for name in self.fleet.look()? {
-            progress(&format!("{name} ended, and nobody told it to; another one is started"));
+            progress(&format!(
+                "{name} ended, and nobody told it to; another one is started"
+            ));
             self.fleet.join()?;
         }
         if self.told.elapsed() >= TELL {
@@ -279,12 +300,7 @@ impl<'a> Conductor<'a> {
             Fault::KillBrokers(which) => (StrikeKind::Outage, self.kill_brokers(which)?),
             Fault::StartBrokers => {
                 let cluster = &self.stage.cluster;
-                *starting = Some(scope.spawn(|| {
-                    for node in cluster.nodes() {
-                        node.start_again()?;
-                    }
-                    Ok(())
-                }));
+                *starting = Some(scope.spawn(|| start_all(cluster)));
                 return Ok(()); // told when they serve
             }
         };
@@ -304,7 +320,11 @@ impl<'a> Conductor<'a> {
             Ok(result) => result.context("start the brokers again")?,
             Err(_) => bail!("starting brokers panicked"),
         }
-        self.note(clock::now(), "brokers serve again".into(), StrikeKind::Healed);
+        self.note(
+            clock::now(),
+            "brokers serve again".into(),
+            StrikeKind::Healed,
+        );
         Ok(())
     }
 
@@ -315,9 +335,14 @@ impl<'a> Conductor<'a> {
 
     fn kill_brokers(&self, which: Brokers) -> anyhow::Result<Option<String>> {
         let leader = |topic: &str, number: i32| -> anyhow::Result<Option<i32>> {
-            let described = self.stage.tokio.block_on(self.stage.topics.describe(topic))?;
+            let described = self
+                .stage
+                .tokio
+                .block_on(self.stage.topics.describe(topic))?;
             let mut found = described.into_iter().flatten();
-            Ok(found.find(|one| one.partition == number).and_then(|one| one.leader))
+            Ok(found
+                .find(|one| one.partition == number)
+                .and_then(|one| one.leader))
         };
         let id = match which {
             Brokers::All => None,
@@ -365,15 +390,32 @@ impl<'a> Conductor<'a> {
     }
 }
 
+/// Starts all nodes that are down, at once: a majority of them is needed before any serves.
+fn start_all(cluster: &KafkaCluster) -> anyhow::Result<()> {
+    thread::scope(|scope| {
+        let nodes = cluster.nodes().iter();
+        let starting: Vec<_> = nodes
+            .map(|node| scope.spawn(|| node.start_again()))
+            .collect();
+        for node in starting {
+            match node.join() {
+                Ok(result) => result?,
+                Err(_) => bail!("starting a broker panicked"),
+            }
+        }
+        Ok(())
+    })
+}
+
 /// The rig's `offsets.topic.num.partitions`.
 const OFFSETS_PARTITIONS: i32 = 4;
 
 /// Which partition of `__consumer_offsets` a group is in; its leader is the group's coordinator.
 fn offsets_partition(group: &str, partitions: i32) -> i32 {
     // Java's String.hashCode, for ASCII.
-    let hash = group
-        .bytes()
-        .fold(0_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte)));
+    let hash = group.bytes().fold(0_i32, |hash, byte| {
+        hash.wrapping_mul(31).wrapping_add(i32::from(byte))
+    });
     (hash & i32::MAX) % partitions
 }
 
@@ -419,7 +461,11 @@ fn produced(
             (None, Flavour::Compacted) => true,
             (None, Flavour::Transactional) => continue, // aborted
             (None, Flavour::Plain) => {
-                bail!("the cluster lost {} offset {}, which it had acknowledged", names[partition.topic], one.at.offset)
+                bail!(
+                    "the cluster lost {} offset {}, which it had acknowledged",
+                    names[partition.topic],
+                    one.at.offset
+                )
             }
         };
         let must_be_dead = matches!(one.kind, Kind::Decode | Kind::Permanent | Kind::Panic);
@@ -434,7 +480,10 @@ fn produced(
         });
     }
     if let Some(((partition, offset), _)) = there.first_key_value() {
-        bail!("{} offset {offset} was written, but never acknowledged", names[partition.topic]);
+        bail!(
+            "{} offset {offset} was written, but never acknowledged",
+            names[partition.topic]
+        );
     }
     for records in produced.values_mut() {
         records.sort_by_key(|record| record.offset);

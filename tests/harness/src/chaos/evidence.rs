@@ -114,6 +114,10 @@ pub(crate) struct Limits {
     pub(crate) grace: Duration,
     /// Finished work is committed this long after, if nothing holds it up.
     pub(crate) commit_lag: Duration,
+    /// From a member's death until the group goes on without it.
+    pub(crate) member_expiry: Duration,
+    /// A rebalance in which nobody is missing.
+    pub(crate) rebalance: Duration,
     /// Without any progress of a partition, while records are left and brokers are there.
     pub(crate) stall: Duration,
     /// After brokers are back.
@@ -129,6 +133,8 @@ impl Default for Limits {
         Self {
             grace: Duration::from_secs(5),
             commit_lag: Duration::from_millis(2500),
+            member_expiry: Duration::from_secs(9),
+            rebalance: Duration::from_secs(3),
             stall: Duration::from_secs(30),
             broker_recovery: Duration::from_secs(30),
             kill_recovery: Duration::from_secs(16),
@@ -153,6 +159,24 @@ impl Evidence {
         }
         outages.extend(since.map(|since| (since, Nanos::MAX)));
         outages
+    }
+
+    /// The times during which members may have waited for each other: from a fault of a member until the group has got
+    /// over it. Overlapping times are one.
+    pub(crate) fn rebalances(&self) -> Vec<(Nanos, Nanos)> {
+        let mut spans: Vec<(Nanos, Nanos)> = Vec::new();
+        for strike in &self.strikes {
+            let lasts = match strike.kind {
+                StrikeKind::Kill | StrikeKind::Suspend => self.limits.member_expiry,
+                _ => self.limits.rebalance,
+            };
+            let until = strike.ns + u64::try_from(lasts.as_nanos()).unwrap_or(Nanos::MAX);
+            match spans.last_mut() {
+                Some(last) if strike.ns <= last.1 => last.1 = last.1.max(until),
+                _ => spans.push((strike.ns, until)),
+            }
+        }
+        spans
     }
 
     /// A partition as people know it.

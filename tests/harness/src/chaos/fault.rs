@@ -78,7 +78,12 @@ impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, planned) in self.0.iter().enumerate() {
             let comma = if n == 0 { "" } else { ", " };
-            write!(f, "{comma}{:.1} s {}", planned.at.as_secs_f32(), planned.fault)?;
+            write!(
+                f,
+                "{comma}{:.1} s {}",
+                planned.at.as_secs_f32(),
+                planned.fault
+            )?;
         }
         Ok(())
     }

@@ -10,10 +10,13 @@ use anyhow::Context;
 use rustix::process::Signal;
 use test_support::WatchedProcess;
 
-use super::clock::{self, Nanos};
+use super::clock::{self, Nanos, seconds};
 use super::evidence::{End, Process};
 use super::ledger;
 use super::worker::WorkerArgs;
+
+/// A worker has joined its group by then, if nothing keeps it.
+const SETTLED: Nanos = seconds(3);
 
 /// All workers of a scenario, those that run and those that have ended.
 pub(crate) struct Fleet {
@@ -82,7 +85,11 @@ impl Fleet {
 
     /// Workers that run and were not told to end.
     pub(crate) fn running(&self) -> usize {
-        self.lanes.iter().flatten().filter(|worker| worker.terminated.is_none()).count()
+        self.lanes
+            .iter()
+            .flatten()
+            .filter(|worker| worker.terminated.is_none())
+            .count()
     }
 
     /// Workers that have not ended, whatever they were told.
@@ -92,7 +99,14 @@ impl Fleet {
 
     /// Kills one of the workers that run; returns its name and when.
     pub(crate) fn kill(&mut self, choice: u64) -> anyhow::Result<Option<String>> {
-        let Some(lane) = self.choose(choice, |worker| worker.terminated.is_none()) else {
+        // One that has had the time to get work, if there is one.
+        let now = clock::now();
+        let is_settled =
+            |worker: &Worker| worker.terminated.is_none() && worker.spawned + SETTLED < now;
+        let chosen = self
+            .choose(choice, is_settled)
+            .or_else(|| self.choose(choice, |worker| worker.terminated.is_none()));
+        let Some(lane) = chosen else {
             return Ok(None);
         };
         let Some(mut worker) = self.lanes[lane].take() else {
@@ -171,7 +185,9 @@ impl Fleet {
     pub(crate) fn close(&mut self) -> anyhow::Result<Vec<Process>> {
         for lane in 0..self.lanes.len() {
             if let Some(worker) = self.lanes[lane].take() {
-                let end = worker.terminated.map_or(End::Killed, |told| End::Hung { told });
+                let end = worker
+                    .terminated
+                    .map_or(End::Killed, |told| End::Hung { told });
                 self.finish(lane, worker, end);
             }
         }
@@ -179,7 +195,11 @@ impl Fleet {
             .into_iter()
             .map(|(path, process)| {
                 // Killed before it could write anything.
-                let lines = if path.exists() { ledger::read(&path)? } else { Vec::new() };
+                let lines = if path.exists() {
+                    ledger::read(&path)?
+                } else {
+                    Vec::new()
+                };
                 Ok(Process { lines, ..process })
             })
             .collect()

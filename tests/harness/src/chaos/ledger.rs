@@ -44,7 +44,9 @@ pub(crate) enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     /// The process runs. The wall clock is for people.
-    Started { wall: u128 },
+    Started {
+        wall: u128,
+    },
     /// A call of the handler begins.
     Begun {
         call: u64,
@@ -53,7 +55,10 @@ pub(crate) enum Entry {
         attempt: u32,
     },
     /// It is about to end.
-    Ended { call: u64, how: Ending },
+    Ended {
+        call: u64,
+        how: Ending,
+    },
     /// Partitions are read from these offsets; `None` is the oldest record.
     Assigned(Vec<(Partition, Option<i64>)>),
     Revoked {
@@ -62,12 +67,20 @@ pub(crate) enum Entry {
         dropped: u64,
     },
     Lost(Vec<Partition>),
-    DeadLettered { at: At, attempts: u32 },
-    Skipped { at: At },
+    DeadLettered {
+        at: At,
+        attempts: u32,
+    },
+    Skipped {
+        at: At,
+    },
     /// The client reported an error.
     Complained(String),
     /// The member has left its group.
-    Stopped { took_ms: u64, unfinished: u64 },
+    Stopped {
+        took_ms: u64,
+        unfinished: u64,
+    },
     /// The process is about to end, with this error if there is one.
     Exited(Option<String>),
 }

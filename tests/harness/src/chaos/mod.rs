@@ -48,7 +48,9 @@ pub(crate) use self::worker::{WorkerArgs, run as run_worker};
 ///
 /// All choices follow from the seed; the times at which things happen do not quite.
 #[derive(Args)]
-#[command(after_help = "Ends with 0 if everything passed, 1 if a promise was broken, 2 if a fault did not happen.")]
+#[command(
+    after_help = "Ends with 0 if everything passed, 1 if a promise was broken, 2 if a fault did not happen."
+)]
 pub(crate) struct ChaosArgs {
     /// How much: a few minutes, or tens of minutes
     #[arg(long, value_enum)]
@@ -65,6 +67,10 @@ pub(crate) struct ChaosArgs {
     /// Only this scenario; may be repeated
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
+
+    /// Fail for what is known to be broken, too
+    #[arg(long)]
+    strict: bool,
 
     /// Write a table and pictures into this folder, and keep all ledgers there
     #[arg(long, value_name = "FOLDER")]
@@ -91,22 +97,36 @@ pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
         .nodes(3)
         .property("log.cleaner.backoff.ms", "500")
         .start()?;
-    progress(&format!("ready after {:.1} s", started.elapsed().as_secs_f32()));
+    progress(&format!(
+        "ready after {:.1} s",
+        started.elapsed().as_secs_f32()
+    ));
     let stage = Stage {
         topics: Topics::new(cluster.bootstrap_servers())?,
         cluster,
         tokio,
         interrupt,
     };
-    let scratch = tempfile::Builder::new().prefix("kafka-runtime-chaos-").tempdir()?;
-    let base = args.report.clone().unwrap_or_else(|| scratch.path().to_owned());
+    let scratch = tempfile::Builder::new()
+        .prefix("kafka-runtime-chaos-")
+        .tempdir()?;
+    let base = args
+        .report
+        .clone()
+        .unwrap_or_else(|| scratch.path().to_owned());
     let mut outcomes = Vec::new();
     for scenario in scenarios {
         let folder = base.join(format!("{}-{}", scenario.name, scenario.seed));
-        progress(&format!("{} seed {}: {}", scenario.name, scenario.seed, scenario.schedule));
+        progress(&format!(
+            "{} seed {}: {}",
+            scenario.name, scenario.seed, scenario.schedule
+        ));
         let evidence = conductor::run(&stage, &scenario, &folder)
             .with_context(|| format!("{} seed {}", scenario.name, scenario.seed))?;
-        let judgement = judge(&evidence, scenario.expectation);
+        let mut judgement = judge(&evidence, scenario.expectation);
+        if args.strict {
+            judgement.be_strict();
+        }
         tell(&scenario, &judgement);
         if judgement.verdict() == Verdict::Pass && args.report.is_none() {
             conductor::clean(&folder);
@@ -132,11 +152,19 @@ pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
 fn chosen(args: &ChaosArgs) -> anyhow::Result<Vec<Scenario>> {
     for name in &args.scenario {
         if !KINDS.iter().any(|kind| kind.name == name) {
-            let names: Vec<String> = KINDS.iter().map(|kind| format!("{} ({})", kind.name, kind.about)).collect();
-            bail!("there is no scenario {name}; there are: {}", names.join(", "));
+            let names: Vec<String> = KINDS
+                .iter()
+                .map(|kind| format!("{} ({})", kind.name, kind.about))
+                .collect();
+            bail!(
+                "there is no scenario {name}; there are: {}",
+                names.join(", ")
+            );
         }
     }
-    Ok(args.profile.scenarios(args.seed, args.seeds, &args.scenario))
+    Ok(args
+        .profile
+        .scenarios(args.seed, args.seeds, &args.scenario))
 }
 
 /// How many violations of a promise are told; the ledgers have the rest.
@@ -169,7 +197,15 @@ fn tell(scenario: &Scenario, judgement: &Judgement) {
     for (promise, count) in judgement.counts() {
         progress(&format!("  {promise:?}: {count}"));
         let of_promise = judgement.violations.iter().filter(|v| v.promise == promise);
-        of_promise.take(TOLD).for_each(|violation| progress(&format!("    {violation}")));
+        of_promise
+            .take(TOLD)
+            .for_each(|violation| progress(&format!("    {violation}")));
+    }
+    for (known, count) in judgement.known_counts() {
+        progress(&format!("  known: {count} {known}"));
+        let one = judgement.known.iter().find(|(other, _)| *other == known);
+        one.into_iter()
+            .for_each(|(_, violation)| progress(&format!("    {violation}")));
     }
     for reason in &judgement.inconclusive {
         progress(&format!("  inconclusive: {reason}"));
@@ -177,7 +213,11 @@ fn tell(scenario: &Scenario, judgement: &Judgement) {
 }
 
 fn total(outcomes: &[Outcome]) -> Verdict {
-    let any = |verdict| outcomes.iter().any(|outcome| outcome.judgement.verdict() == verdict);
+    let any = |verdict| {
+        outcomes
+            .iter()
+            .any(|outcome| outcome.judgement.verdict() == verdict)
+    };
     if any(Verdict::Fail) {
         Verdict::Fail
     } else if any(Verdict::Inconclusive) || outcomes.is_empty() {
@@ -196,7 +236,10 @@ fn conclude(args: &ChaosArgs, outcomes: &[Outcome], verdict: Verdict, started: I
             .count()
     };
     let profile = args.profile.name();
-    for outcome in outcomes.iter().filter(|one| one.judgement.verdict() != Verdict::Pass) {
+    for outcome in outcomes
+        .iter()
+        .filter(|one| one.judgement.verdict() != Verdict::Pass)
+    {
         let Scenario { name, seed, .. } = outcome.scenario;
         println!(
             "{} {name} seed {seed}: ledgers in {}; again: cargo harness chaos --profile {profile} --scenario {name} --seed {seed} --seeds 1",
@@ -204,7 +247,10 @@ fn conclude(args: &ChaosArgs, outcomes: &[Outcome], verdict: Verdict, started: I
             outcome.folder.display()
         );
     }
-    let records: usize = outcomes.iter().map(|one| one.judgement.figures.records).sum();
+    let records: usize = outcomes
+        .iter()
+        .map(|one| one.judgement.figures.records)
+        .sum();
     println!(
         "{verdict}: {} passed, {} failed, {} inconclusive; {records} records in {} s; again: cargo harness chaos --profile {profile} --seed {}",
         count(Verdict::Pass),

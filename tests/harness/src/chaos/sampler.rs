@@ -39,7 +39,11 @@ pub(crate) struct Sampler {
 
 impl Sampler {
     /// `topics` has the name and the number of partitions of each.
-    pub(crate) fn new(servers: &str, group: &str, topics: &[(String, i32)]) -> Result<Self, KafkaError> {
+    pub(crate) fn new(
+        servers: &str,
+        group: &str,
+        topics: &[(String, i32)],
+    ) -> Result<Self, KafkaError> {
         let mut list = TopicPartitionList::new();
         for (topic, partitions) in topics {
             list.add_partition_range(topic, 0, partitions - 1);
@@ -52,7 +56,11 @@ impl Sampler {
         Ok(Self {
             consumer,
             list,
-            numbers: topics.iter().map(|(name, _)| name.clone()).zip(0..).collect(),
+            numbers: topics
+                .iter()
+                .map(|(name, _)| name.clone())
+                .zip(0..)
+                .collect(),
             samples: Mutex::default(),
         })
     }

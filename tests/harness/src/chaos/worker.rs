@@ -114,6 +114,8 @@ pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<()> {
         .with_ansi(false)
         .with_writer(std::io::stderr)
         .init();
+    // Panics are part of the plan, and a backtrace each costs more than their records.
+    std::panic::set_hook(Box::new(|panic| log_line(&panic.to_string())));
     let ledger = Arc::new(Ledger::open(&args.ledger).context("open the ledger")?);
     ledger.write(Entry::Started {
         wall: clock::wall(),
@@ -213,11 +215,7 @@ async fn handle(
         is_over: false,
     };
     // The same for each attempt and each worker; every fourth call ends without a wait.
-    let mixed = at
-        .offset
-        .unsigned_abs()
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        >> 33;
+    let mixed = at.offset.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
     let pause = mixed % (longest + 1);
     if !mixed.is_multiple_of(4) && pause > 0 {
         tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -232,6 +230,11 @@ async fn handle(
         Kind::Transient { .. } => call.end(Ending::Ok, Outcome::Ack),
         Kind::Panic => panicking(),
     }
+}
+
+#[expect(clippy::print_stderr, reason = "it is the worker's log")]
+fn log_line(text: &str) {
+    eprintln!("{text}");
 }
 
 #[expect(clippy::panic, reason = "handlers do")]

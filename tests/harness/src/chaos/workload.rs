@@ -64,7 +64,10 @@ impl Workload {
         let key = self.key(kind);
         let count = match key {
             Some(number) => &mut self.counts[usize::try_from(number).unwrap_or_default()],
-            None => self.counts.last_mut().unwrap_or_else(|| unreachable!("KEYS + 1")),
+            None => self
+                .counts
+                .last_mut()
+                .unwrap_or_else(|| unreachable!("KEYS + 1")),
         };
         *count += 1;
         let n = *count;

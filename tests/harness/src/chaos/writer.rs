@@ -9,14 +9,16 @@ use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer,
+};
 
 use super::clock::{self, Nanos};
 use super::interrupt::Interrupt;
 use super::ledger::{At, Partition};
 use super::random::Random;
-use super::workload::{Draft, Flavour, TopicPlan, Workload, to_headers};
 use super::worker::Kind;
+use super::workload::{Draft, Flavour, TopicPlan, Workload, to_headers};
 
 /// A broker that is away for a minute must not lose a record of ours.
 const PATIENCE: &str = "300000";
@@ -91,7 +93,11 @@ impl ProducerContext for Reports {
             ns: clock::now(),
         };
         self.progress.acknowledged.fetch_add(1, Ordering::SeqCst);
-        let mut all = self.progress.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .progress
+            .written
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         all.push(written);
     }
 }
@@ -151,7 +157,9 @@ pub(crate) fn write(
                     }
                 }
             }
-            progress.sent.fetch_add(u64::try_from(count)?, Ordering::SeqCst);
+            progress
+                .sent
+                .fetch_add(u64::try_from(count)?, Ordering::SeqCst);
             if !is_hurried {
                 interrupt.sleep(pace.wait(u64::try_from(count)?))?;
             }

@@ -18,7 +18,10 @@ pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
                 there.insert(at);
                 for problem in differences(evidence, letter, at, record) {
                     let place = format!("of {} offset {}", evidence.name(at.partition), at.offset);
-                    findings.add(Promise::DeadLetter, format!("the dead letter {place} {problem}"));
+                    findings.add(
+                        Promise::DeadLetter,
+                        format!("the dead letter {place} {problem}"),
+                    );
                 }
             }
             Err(problem) => findings.add(Promise::DeadLetter, problem),
@@ -55,28 +58,33 @@ fn origin<'a>(evidence: &'a Evidence, letter: &DeadLetter) -> Result<(At, &'a Pr
     let number = |name| -> Option<i64> { text(&letter.content, name)?.parse().ok() };
     let told = text(&letter.content, "topic");
     if told.as_ref() != Some(topic) {
-        return Err(format!("a dead letter of {topic} says that it is of {told:?}"));
+        return Err(format!(
+            "a dead letter of {topic} says that it is of {told:?}"
+        ));
     }
     let (Some(partition), Some(offset)) = (number("partition"), number("offset")) else {
-        return Err(format!("a dead letter of {topic} does not say where it is from"));
+        return Err(format!(
+            "a dead letter of {topic} does not say where it is from"
+        ));
     };
     let partition = Partition {
         topic: letter.topic,
         number: i32::try_from(partition).unwrap_or(-1),
     };
-    let records = evidence.produced.get(&partition).map_or(&[][..], Vec::as_slice);
+    let records = evidence
+        .produced
+        .get(&partition)
+        .map_or(&[][..], Vec::as_slice);
     match records.binary_search_by_key(&offset, |record| record.offset) {
         Ok(index) => Ok((At { partition, offset }, &records[index])),
-        Err(_) => Err(format!("{topic}/{} offset {offset} was never written", partition.number)),
+        Err(_) => Err(format!(
+            "{topic}/{} offset {offset} was never written",
+            partition.number
+        )),
     }
 }
 
-fn differences(
-    evidence: &Evidence,
-    letter: &DeadLetter,
-    at: At,
-    record: &Produced,
-) -> Vec<String> {
+fn differences(evidence: &Evidence, letter: &DeadLetter, at: At, record: &Produced) -> Vec<String> {
     let Some(class) = class(record.kind) else {
         return vec![format!("is one too many: its kind is {:?}", record.kind)];
     };
@@ -117,7 +125,10 @@ fn differences(
 
 /// Headers that are not the runtime's own.
 fn theirs(headers: &[(String, Option<Vec<u8>>)]) -> Vec<&(String, Option<Vec<u8>>)> {
-    headers.iter().filter(|(name, _)| !name.starts_with(PREFIX)).collect()
+    headers
+        .iter()
+        .filter(|(name, _)| !name.starts_with(PREFIX))
+        .collect()
 }
 
 /// One of the runtime's own headers.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::history::{Epoch, EpochEnd, Finish, Finished, History};
-use super::{Expectation, Findings, Promise};
+use super::{Expectation, Findings, Known, Promise};
 use crate::chaos::clock::Nanos;
 use crate::chaos::evidence::Evidence;
 use crate::chaos::ledger::At;
@@ -22,6 +22,8 @@ pub(crate) enum Cause {
     Drop,
     /// A record below was given up unfinished: it waited for another attempt when the partition went.
     Held,
+    /// It stopped in order while the group waited for another member, and could not commit meanwhile.
+    Rebalance,
     /// There is none.
     None,
 }
@@ -34,6 +36,7 @@ impl fmt::Display for Cause {
             Self::Outage => "outage",
             Self::Drop => "drop",
             Self::Held => "held",
+            Self::Rebalance => "stop in a rebalance",
             Self::None => "no reason",
         })
     }
@@ -45,7 +48,7 @@ pub(super) fn check(
     expectation: Expectation,
     findings: &mut Findings,
 ) -> BTreeMap<Cause, usize> {
-    let outages = evidence.outages();
+    let (outages, rebalances) = (evidence.outages(), evidence.rebalances());
     let mut causes = BTreeMap::new();
     let mut records: Vec<_> = history.finishes.iter().collect();
     records.sort_by_key(|(at, _)| **at);
@@ -55,9 +58,13 @@ pub(super) fn check(
             .filter(|finish| finish.how == Finished::Handled)
             .collect();
         for again in handled.windows(2) {
-            let cause = cause(evidence, history, &outages, *at, again[0]);
+            // The one that had it first is to blame, even if it woke up and finished last.
+            let began = |finish: &&Finish| finish.epoch.map(|epoch| history.epochs[epoch].from);
+            let older = again.iter().copied().min_by_key(began).unwrap_or(again[0]);
+            let cause = cause(evidence, history, (&outages, &rebalances), *at, older);
             *causes.entry(cause).or_default() += 1;
-            if cause == Cause::None || expectation.no_duplicates {
+            let is_allowed = !expectation.no_duplicates && cause != Cause::None;
+            if !is_allowed || cause == Cause::Rebalance {
                 let who = |finish: &Finish| match finish.epoch {
                     Some(epoch) => {
                         let epoch = &history.epochs[epoch];
@@ -73,7 +80,12 @@ pub(super) fn check(
                     who(again[0]),
                     who(again[1])
                 );
-                findings.add(Promise::Duplicate, text);
+                if is_allowed {
+                    let known = Known::DuplicateAfterStopInRebalance;
+                    findings.add_known(known, Promise::Duplicate, text);
+                } else {
+                    findings.add(Promise::Duplicate, text);
+                }
             }
         }
     }
@@ -83,7 +95,7 @@ pub(super) fn check(
 fn cause(
     evidence: &Evidence,
     history: &History,
-    outages: &[(Nanos, Nanos)],
+    (outages, rebalances): (&[(Nanos, Nanos)], &[(Nanos, Nanos)]),
     at: At,
     finish: &Finish,
 ) -> Cause {
@@ -100,10 +112,17 @@ fn cause(
     };
     // What had been finished before this could have been committed before the end.
     let due = epoch.until.saturating_sub(lag);
+    // A member that waits for the others to join can commit nothing: its commits queue behind the join.
+    let in_rebalance = || {
+        rebalances
+            .iter()
+            .any(|(from, until)| *from <= finish.ns + lag && epoch.until <= *until)
+    };
     match epoch.end {
         EpochEnd::Lost => Cause::Loss,
         EpochEnd::Killed if finish.ns >= due => Cause::Kill,
         EpochEnd::Killed if is_held(evidence, history, index, epoch, at, due) => Cause::Kill,
+        EpochEnd::Killed if in_rebalance() => Cause::Kill,
         EpochEnd::Revoked { dropped } if dropped > 0 => Cause::Drop,
         EpochEnd::Revoked { .. } | EpochEnd::Stopped
             if is_held(evidence, history, index, epoch, at, epoch.until) =>
@@ -111,6 +130,7 @@ fn cause(
             Cause::Held
         }
         _ if in_outage() => Cause::Outage,
+        EpochEnd::Stopped if in_rebalance() => Cause::Rebalance,
         _ => Cause::None,
     }
 }
@@ -124,14 +144,21 @@ fn is_held(
     at: At,
     by: Nanos,
 ) -> bool {
-    let records = evidence.produced.get(&at.partition).map_or(&[][..], Vec::as_slice);
+    let records = evidence
+        .produced
+        .get(&at.partition)
+        .map_or(&[][..], Vec::as_slice);
     let from = records.partition_point(|record| record.offset < epoch.start.unwrap_or(0));
     let until = records.partition_point(|record| record.offset < at.offset);
-    records.get(from..until).unwrap_or_default().iter().any(|record| {
-        let at = At {
-            partition: at.partition,
-            offset: record.offset,
-        };
-        !record.is_gone && history.finished_in(at, index).is_none_or(|ns| ns > by)
-    })
+    records
+        .get(from..until)
+        .unwrap_or_default()
+        .iter()
+        .any(|record| {
+            let at = At {
+                partition: at.partition,
+                offset: record.offset,
+            };
+            !record.is_gone && history.finished_in(at, index).is_none_or(|ns| ns > by)
+        })
 }

@@ -50,7 +50,9 @@ pub(super) struct Epoch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EpochEnd {
     /// Given back; so many of its calls were dropped.
-    Revoked { dropped: u64 },
+    Revoked {
+        dropped: u64,
+    },
     Lost,
     /// The process stopped in order.
     Stopped,

@@ -34,7 +34,10 @@ pub(super) fn check(evidence: &Evidence, history: &History, findings: &mut Findi
             format!("{process} was given {partition} offset {}", call.at.offset)
         };
         match find(evidence, call.at) {
-            None => findings.add(Promise::Phantom, format!("{}, which does not count", place())),
+            None => findings.add(
+                Promise::Phantom,
+                format!("{}, which does not count", place()),
+            ),
             // A tombstone has no value to say its number.
             Some(record) if record.kind != Kind::Tombstone && record.n != call.n => {
                 let text = format!("{} as number {}, it is {}", place(), call.n, record.n);

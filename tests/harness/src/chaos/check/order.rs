@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::history::{Call, EpochEnd, History};
-use super::{Findings, Promise};
+use super::{Findings, Known, Promise};
 use crate::chaos::clock::{Nanos, between, millis};
 use crate::chaos::evidence::{Evidence, Produced};
 use crate::chaos::ledger::{At, Partition};
@@ -49,7 +49,10 @@ fn in_order(evidence: &Evidence, history: &History, findings: &mut Findings) {
         let first = match before {
             Some((same, attempt)) if same == index => {
                 if call.attempt != attempt + 1 {
-                    findings.add(Promise::Order, format!("{} after attempt {attempt}", place()));
+                    findings.add(
+                        Promise::Order,
+                        format!("{} after attempt {attempt}", place()),
+                    );
                 }
                 continue;
             }
@@ -123,7 +126,10 @@ fn one_at_a_time(evidence: &Evidence, history: &History, findings: &mut Findings
     let mut by_key: BTreeMap<Chain<'_>, Vec<&Call>> = BTreeMap::new();
     for call in &history.calls {
         if let Some((key, _)) = chains.place(call.at) {
-            by_key.entry((call.at.partition.topic, key)).or_default().push(call);
+            by_key
+                .entry((call.at.partition.topic, key))
+                .or_default()
+                .push(call);
         }
     }
     for ((_, key), mut calls) in by_key {
@@ -159,7 +165,9 @@ fn is_fenced(evidence: &Evidence, history: &History, call: &Call) -> bool {
         .suspensions
         .iter()
         .any(|(from, until)| call.begun <= *until + SAME_TURN && *from <= call.ended);
-    let lost = call.epoch.is_some_and(|epoch| history.epochs[epoch].end == EpochEnd::Lost);
+    let lost = call
+        .epoch
+        .is_some_and(|epoch| history.epochs[epoch].end == EpochEnd::Lost);
     slept || lost
 }
 
@@ -174,7 +182,10 @@ fn own(evidence: &Evidence, history: &History, findings: &mut Findings) -> usize
         let process = &evidence.processes[call.process];
         let place = || {
             let partition = evidence.name(call.at.partition);
-            format!("{} began {partition} offset {}", process.name, call.at.offset)
+            format!(
+                "{} began {partition} offset {}",
+                process.name, call.at.offset
+            )
         };
         let Some(own) = call.epoch else {
             // The last epoch of this partition in this process.
@@ -185,25 +196,31 @@ fn own(evidence: &Evidence, history: &History, findings: &mut Findings) -> usize
             });
             if last.is_none_or(|epoch| call.begun > epoch.until + SAME_TURN) {
                 foreign += 1;
-                findings.add(Promise::Foreign, format!("{}, which was not its own", place()));
+                findings.add(
+                    Promise::Foreign,
+                    format!("{}, which was not its own", place()),
+                );
             }
             continue;
         };
         let from = history.epochs[own].from;
         let others = by_partition.get(&call.at.partition).into_iter().flatten();
-        let other = others
-            .map(|index| &history.epochs[*index])
-            .find(|epoch| {
-                epoch.process != call.process
-                    && epoch.from > from
-                    && epoch.from + SAME_TURN < call.begun
-            });
+        let other = others.map(|index| &history.epochs[*index]).find(|epoch| {
+            epoch.process != call.process
+                && epoch.from > from
+                && epoch.from + SAME_TURN < call.begun
+        });
         if let Some(other) = other {
             foreign += 1;
             let since = between(other.from, call.begun);
             let other = &evidence.processes[other.process].name;
             let text = format!("{} when it had been {other}'s for {since:?}", place());
-            findings.add(Promise::Foreign, text);
+            let slept = |(_, until): &(Nanos, Nanos)| from < *until && *until <= call.begun;
+            if process.suspensions.iter().any(slept) {
+                findings.add_known(Known::ForeignAfterSleep, Promise::Foreign, text);
+            } else {
+                findings.add(Promise::Foreign, text);
+            }
         }
     }
     foreign

@@ -26,10 +26,13 @@ pub(super) fn check(
 
 /// How long each stop took.
 pub(super) fn stops(evidence: &Evidence) -> impl Iterator<Item = Duration> {
-    evidence.processes.iter().filter_map(|process| match process.end {
-        End::Terminated { told } | End::Hung { told } => Some(between(told, process.ended)),
-        End::Killed | End::ByItself(_) => None,
-    })
+    evidence
+        .processes
+        .iter()
+        .filter_map(|process| match process.end {
+            End::Terminated { told } | End::Hung { told } => Some(between(told, process.ended)),
+            End::Killed | End::ByItself(_) => None,
+        })
 }
 
 fn ends(evidence: &Evidence, findings: &mut Findings) {
@@ -67,7 +70,9 @@ impl Backlog {
 
     /// When something was finished next.
     fn next(&self, ns: Nanos) -> Option<Nanos> {
-        self.finished.get(self.finished.partition_point(|at| *at <= ns)).copied()
+        self.finished
+            .get(self.finished.partition_point(|at| *at <= ns))
+            .copied()
     }
 }
 
@@ -175,7 +180,9 @@ fn recoveries(
         let Some(limit) = limit(evidence, strike) else {
             continue;
         };
-        let waiting = backlogs.values().filter(|backlog| backlog.is_left(strike.ns));
+        let waiting = backlogs
+            .values()
+            .filter(|backlog| backlog.is_left(strike.ns));
         let next: Option<Vec<Nanos>> = waiting.map(|backlog| backlog.next(strike.ns)).collect();
         let Some(next) = next else {
             continue; // never: told by `loss`
@@ -191,7 +198,9 @@ fn recoveries(
             .take_while(|other| other.ns < recovered)
             .next()
             .is_none();
-        let is_out = outages.iter().any(|(from, until)| *from < recovered && strike.ns < *until);
+        let is_out = outages
+            .iter()
+            .any(|(from, until)| *from < recovered && strike.ns < *until);
         if took > limit && is_alone && !is_out {
             let text = format!("{took:?} after \"{}\", not {limit:?}", strike.what);
             findings.add(Promise::Stall, text);
