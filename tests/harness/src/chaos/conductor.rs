@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use test_support::{KafkaCluster, StoredRecord, Topics};
+use tokio::runtime::{Handle, Runtime};
 
 use super::clock;
 use super::evidence::{
@@ -42,10 +43,32 @@ const END: Duration = Duration::from_secs(20);
 
 /// A cluster, and what looks at it.
 pub(crate) struct Stage {
-    pub(crate) cluster: KafkaCluster,
-    pub(crate) tokio: tokio::runtime::Runtime,
-    pub(crate) topics: Topics,
-    pub(crate) interrupt: Interrupt,
+    cluster: KafkaCluster,
+    tokio: Handle,
+    topics: Topics,
+    interrupt: Interrupt,
+}
+
+impl Stage {
+    /// Starts three nodes.
+    pub(crate) fn set(tokio: &Runtime, interrupt: &Interrupt) -> anyhow::Result<Self> {
+        let started = Instant::now();
+        progress("starting Apache Kafka (3 nodes) …");
+        let cluster = KafkaCluster::builder()
+            .nodes(3)
+            .property("log.cleaner.backoff.ms", "500")
+            .start()?;
+        progress(&format!(
+            "ready after {:.1} s",
+            started.elapsed().as_secs_f32()
+        ));
+        Ok(Self {
+            topics: Topics::new(cluster.bootstrap_servers())?,
+            cluster,
+            tokio: tokio.handle().clone(),
+            interrupt: interrupt.clone(),
+        })
+    }
 }
 
 /// Runs a scenario. Ledgers and logs go to `folder`.
@@ -113,6 +136,7 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
         since: Instant::now(),
         told: Instant::now(),
         done: 0,
+        is_closing: false,
     };
     let (processes, strikes, records) = thread::scope(|scope| {
         let writing = scope.spawn(|| writer::write(&assignment, &written, &interrupt));
@@ -170,6 +194,8 @@ struct Conductor<'a> {
     told: Instant,
     /// Faults that have been done.
     done: usize,
+    /// Nobody is needed any more.
+    is_closing: bool,
 }
 
 /// Brokers that are being started.
@@ -224,6 +250,8 @@ impl<'a> Conductor<'a> {
             self.interrupt.check()?;
             progress(&format!("{error:#}"));
         }
+        self.is_closing = true;
+        self.fleet.resume()?;
         while self.fleet.running() > 0 {
             self.fleet.terminate(0)?;
         }
@@ -259,10 +287,10 @@ impl<'a> Conductor<'a> {
     fn tick(&mut self) -> anyhow::Result<()> {
         self.interrupt.sleep(TICK)?;
         for name in self.fleet.look()? {
-            progress(&format!(
-                "{name} ended, and nobody told it to; another one is started"
-            ));
-            self.fleet.join()?;
+            progress(&format!("{name} ended, and nobody told it to"));
+            if !self.is_closing {
+                self.fleet.join()?;
+            }
         }
         if self.told.elapsed() >= TELL {
             self.told = Instant::now();

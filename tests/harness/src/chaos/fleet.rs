@@ -18,6 +18,9 @@ use super::worker::WorkerArgs;
 /// A worker has joined its group by then, if nothing keeps it.
 const SETTLED: Nanos = seconds(3);
 
+/// A worker listens for signals by then.
+const LISTENS: Nanos = seconds(1);
+
 /// All workers of a scenario, those that run and those that have ended.
 pub(crate) struct Fleet {
     folder: PathBuf,
@@ -169,8 +172,11 @@ impl Fleet {
             let Some(worker) = self.lanes[lane].take() else {
                 continue;
             };
+            // Until it listens for signals, the first one kills it.
+            let is_new = clock::now() < worker.spawned + LISTENS;
+            let is_deaf = is_new && status.signal() == Some(Signal::TERM.as_raw());
             let end = match worker.terminated {
-                Some(told) if status.success() => End::Terminated { told },
+                Some(told) if status.success() || is_deaf => End::Terminated { told },
                 _ => {
                     dead.push(worker.name.clone());
                     End::ByItself(describe(status))

@@ -5,11 +5,7 @@
 pub(crate) struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// Another sequence for another purpose, so that one more number here changes nothing there.
+    /// A sequence for each purpose, so that one more number here changes nothing there.
     pub(crate) fn of(seed: u64, purpose: &str) -> Self {
         let mut random = Self(seed);
         for byte in purpose.bytes() {

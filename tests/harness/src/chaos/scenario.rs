@@ -117,9 +117,10 @@ const PLAIN: TopicPlan = TopicPlan {
 const PAUSE: u64 = 3000;
 
 fn scenario(name: &'static str, seed: u64, size: Size) -> Scenario {
-    let (records, rate) = match size {
-        Size::Short => (6_000, 400),
-        Size::Long => (40_000, 1_500),
+    // Some calls run in each worker at any time.
+    let (records, rate, work) = match size {
+        Size::Short => (6_000, 400, 100),
+        Size::Long => (40_000, 1_500, 40),
     };
     Scenario {
         name,
@@ -127,7 +128,7 @@ fn scenario(name: &'static str, seed: u64, size: Size) -> Scenario {
         topics: vec![TopicPlan { records, ..PLAIN }],
         workers: 3,
         rate,
-        work: Duration::from_millis(40),
+        work: Duration::from_millis(work),
         protocol: Protocol::Cooperative,
         session: Duration::from_secs(6),
         schedule: Schedule::default(),
@@ -180,11 +181,15 @@ fn add_kills(this: &mut Scenario, seed: u64) {
             this.schedule.add(at, Fault::Kill(random.next()));
             this.schedule
                 .add(at + 300 + random.below(2000), Fault::Join);
+            // The group waits for the dead one; now and then something else happens meanwhile.
+            if random.per_mille(700) {
+                at += millis(this.session);
+            }
         } else {
             this.schedule.add(at, Fault::Terminate(random.next()));
             this.schedule.add(at + random.below(2000), Fault::Join);
         }
-        at += MEAN_PAUSE / 2 + random.below(MEAN_PAUSE);
+        at += PAUSE / 2 + random.below(PAUSE);
     }
     this.expectation.kills_in_flight = 1;
     this.expectation.rebalances = 2;
