@@ -31,10 +31,10 @@ const TICK: Duration = Duration::from_millis(20);
 const TELL: Duration = Duration::from_secs(2);
 
 /// Until the first record is committed: workers start, join, and have their dead letter topics made.
-const FIRST_COMMIT: Duration = Duration::from_secs(60);
+const FIRST_COMMIT: Duration = Duration::from_mins(1);
 
 /// From the last fault until everything is committed.
-const QUIET: Duration = Duration::from_secs(120);
+const QUIET: Duration = Duration::from_mins(2);
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -51,11 +51,18 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Starts three nodes.
-    pub(crate) fn set(tokio: &Runtime, interrupt: &Interrupt) -> anyhow::Result<Self> {
+    pub(crate) fn set(
+        version: &str,
+        tokio: &Runtime,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Self> {
         let started = Instant::now();
-        progress("starting Apache Kafka (3 nodes) …");
+        progress(&format!("starting Apache Kafka {version} (3 nodes) …"));
         let cluster = KafkaCluster::builder()
             .nodes(3)
+            .version(version)
+            // With KIP-848 it is not the members that say how long they may be silent.
+            .property("group.consumer.session.timeout.ms", "6000")
             .property("log.cleaner.backoff.ms", "500")
             .start()?;
         progress(&format!(

@@ -55,13 +55,11 @@ impl Fleet {
     /// Starts one more worker; returns its name.
     pub(crate) fn join(&mut self) -> anyhow::Result<String> {
         self.started += 1;
-        let lane = match self.lanes.iter().position(Option::is_none) {
-            Some(free) => free,
-            None => {
-                self.lanes.push(None);
-                self.lanes.len() - 1
-            }
-        };
+        let free = self.lanes.iter().position(Option::is_none);
+        let lane = free.unwrap_or_else(|| {
+            self.lanes.push(None);
+            self.lanes.len() - 1
+        });
         let name = format!("w{}.{}", lane + 1, self.started);
         let ledger = self.folder.join(format!("{name}.ledger"));
         let args = WorkerArgs {
@@ -69,14 +67,14 @@ impl Fleet {
             ..self.template.clone()
         };
         let program = std::env::current_exe().context("find this program")?;
-        let line: Vec<OsString> = std::iter::once(program.into_os_string())
+        let command_line: Vec<OsString> = std::iter::once(program.into_os_string())
             .chain(args.to_command_line().into_iter().map(OsString::from))
             .collect();
         let log = File::create(self.folder.join(format!("{name}.log")))?;
         let spawned = clock::now();
         self.lanes[lane] = Some(Worker {
             name: name.clone(),
-            process: WatchedProcess::spawn(&line, &log)?,
+            process: WatchedProcess::spawn(&command_line, &log)?,
             ledger,
             spawned,
             terminated: None,

@@ -30,13 +30,15 @@ mod worker;
 mod workload;
 mod writer;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, ValueEnum};
+use test_support::DEFAULT_VERSION;
 
 use self::check::{Judgement, Verdict, judge};
 use self::conductor::Stage;
@@ -44,6 +46,7 @@ use self::interrupt::Interrupt;
 use self::profile::Profile;
 use self::progress::progress;
 use self::scenario::{KINDS, Scenario};
+use self::worker::Protocol;
 pub(crate) use self::worker::{WorkerArgs, run as run_worker};
 
 /// Hurt workers and brokers of a real Kafka while records are handled, and check every promise.
@@ -69,6 +72,14 @@ pub(crate) struct ChaosArgs {
     /// Only this scenario; may be repeated
     #[arg(long, value_name = "NAME")]
     scenario: Vec<String>,
+
+    /// How members share the partitions; "consumer" needs Kafka 4
+    #[arg(long, value_enum, default_value = "cooperative")]
+    protocol: Protocol,
+
+    /// Version of Apache Kafka
+    #[arg(long, value_name = "VERSION", default_value = DEFAULT_VERSION)]
+    kafka: String,
 
     /// Fail for what is known to be broken, too
     #[arg(long)]
@@ -114,7 +125,7 @@ pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
         ));
         let on = match stage.take() {
             Some(stage) => stage,
-            None => Stage::set(&tokio, &interrupt)?,
+            None => Stage::set(&args.kafka, &tokio, &interrupt)?,
         };
         let outcome = perform(args, &on, scenario, &base);
         interrupt.check()?;
@@ -126,7 +137,11 @@ pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
         }
         outcomes.push(outcome);
         if let Some(folder) = &args.report {
-            report::write(folder, &again(args), &outcomes)?;
+            report::write(
+                folder,
+                &again(args, args.seed, args.seeds, &args.scenario),
+                &outcomes,
+            )?;
         }
     }
     drop(stage);
@@ -191,9 +206,13 @@ fn chosen(args: &ChaosArgs) -> anyhow::Result<Vec<Scenario>> {
             );
         }
     }
-    Ok(args
+    let mut scenarios = args
         .profile
-        .scenarios(args.seed, args.seeds, &args.scenario))
+        .scenarios(args.seed, args.seeds, &args.scenario);
+    for scenario in &mut scenarios {
+        scenario.protocol = args.protocol;
+    }
+    Ok(scenarios)
 }
 
 /// How many violations of a promise are told; the ledgers have the rest.
@@ -230,8 +249,9 @@ fn tell(outcome: &Outcome) {
     for (known, count) in judgement.known_counts() {
         progress(&format!("  known: {count} {known}"));
         let one = judgement.known.iter().find(|(other, _)| *other == known);
-        one.into_iter()
-            .for_each(|(_, violation)| progress(&format!("    {violation}")));
+        if let Some((_, violation)) = one {
+            progress(&format!("    {violation}"));
+        }
     }
     for reason in &judgement.inconclusive {
         progress(&format!("  inconclusive: {reason}"));
@@ -267,10 +287,10 @@ fn conclude(args: &ChaosArgs, outcomes: &[Outcome], verdict: Verdict, started: I
     {
         let Scenario { name, seed, .. } = outcome.scenario;
         println!(
-            "{} {name} seed {seed}: ledgers in {}; again: cargo harness chaos --profile {} --scenario {name} --seed {seed} --seeds 1",
+            "{} {name} seed {seed}: ledgers in {}; again: {}",
             outcome.judgement.verdict(),
             outcome.folder.display(),
-            args.profile.name()
+            again(args, seed, Some(1), &[name.to_owned()])
         );
     }
     let known: usize = outcomes.iter().map(|one| one.judgement.known.len()).sum();
@@ -287,22 +307,30 @@ fn conclude(args: &ChaosArgs, outcomes: &[Outcome], verdict: Verdict, started: I
         count(Verdict::Fail),
         count(Verdict::Inconclusive),
         started.elapsed().as_secs(),
-        again(args)
+        again(args, args.seed, args.seeds, &args.scenario)
     );
 }
 
 /// The command that does the same again.
-fn again(args: &ChaosArgs) -> String {
+fn again(args: &ChaosArgs, seed: u64, seeds: Option<u64>, only: &[String]) -> String {
     let mut line = format!(
         "cargo harness chaos --profile {} --seed {}",
         args.profile.name(),
-        args.seed
+        seed
     );
-    if let Some(seeds) = args.seeds {
-        line.push_str(&format!(" --seeds {seeds}"));
+    if let Some(seeds) = seeds {
+        let _ = write!(line, " --seeds {seeds}");
     }
-    for name in &args.scenario {
-        line.push_str(&format!(" --scenario {name}"));
+    for name in only {
+        let _ = write!(line, " --scenario {name}");
+    }
+    if let Some(protocol) = args.protocol.to_possible_value()
+        && args.protocol != Protocol::Cooperative
+    {
+        let _ = write!(line, " --protocol {}", protocol.get_name());
+    }
+    if args.kafka != DEFAULT_VERSION {
+        let _ = write!(line, " --kafka {}", args.kafka);
     }
     if args.strict {
         line.push_str(" --strict");

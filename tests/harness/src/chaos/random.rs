@@ -1,6 +1,6 @@
 //! Random numbers that a seed repeats on every machine.
 
-/// SplitMix64 (Steele, Lea, Flood 2014): eight lines, and good enough to choose whom to kill.
+/// `SplitMix64` (Steele, Lea, Flood 2014): eight lines, and good enough to choose whom to kill.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 

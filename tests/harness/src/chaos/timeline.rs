@@ -166,7 +166,7 @@ impl Picture {
                 let x = self.x(line.ns);
                 writeln!(
                     self.svg,
-                    r##"<rect x="{x}" y="{y}" width="2" height="16" fill="{color}"><title>{what}</title></rect>"##
+                    r#"<rect x="{x}" y="{y}" width="2" height="16" fill="{color}"><title>{what}</title></rect>"#
                 )?;
             }
             let mark = match process.end {
@@ -195,7 +195,7 @@ impl Picture {
             let x = self.x(strike.ns);
             writeln!(
                 self.svg,
-                r##"<line x1="{x}" y1="{TOP}" x2="{x}" y2="{}" stroke="{color}" stroke-dasharray="3 3"><title>{}</title></line>"##,
+                r#"<line x1="{x}" y1="{TOP}" x2="{x}" y2="{}" stroke="{color}" stroke-dasharray="3 3"><title>{}</title></line>"#,
                 self.bottom, strike.what
             )?;
         }
@@ -210,7 +210,7 @@ impl Picture {
             let x = self.x(self.begin + second * 1_000_000_000);
             writeln!(
                 self.svg,
-                r##"<text x="{x}" y="{y}" text-anchor="middle">{second} s</text>"##
+                r#"<text x="{x}" y="{y}" text-anchor="middle">{second} s</text>"#
             )?;
         }
         writeln!(

@@ -221,14 +221,16 @@ async fn handle(
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
     match work.map_or(Kind::Tombstone, |work| work.kind) {
-        Kind::Ok | Kind::Tombstone | Kind::Decode => call.end(Ending::Ok, Outcome::Ack),
         Kind::Skip => call.end(Ending::Skip, Outcome::skip("the record says so")),
         Kind::Permanent => call.end(Ending::Failed, Outcome::fail("a permanent error")),
         Kind::Transient { fails } if attempt <= fails => {
             call.end(Ending::Failed, Outcome::retry("a transient error"))
         }
-        Kind::Transient { .. } => call.end(Ending::Ok, Outcome::Ack),
         Kind::Panic => panicking(),
+        // One that could not be decoded never comes here: the judge would miss its dead letter.
+        Kind::Ok | Kind::Tombstone | Kind::Transient { .. } | Kind::Decode => {
+            call.end(Ending::Ok, Outcome::Ack)
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use crate::chaos::clock::Nanos;
 use crate::chaos::evidence::Evidence;
 use crate::chaos::ledger::At;
 
+/// From one moment to another.
+type Span = (Nanos, Nanos);
+
 /// Why a record was handled again: how the member ended that had handled it before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Cause {
@@ -95,7 +98,7 @@ pub(super) fn check(
 fn cause(
     evidence: &Evidence,
     history: &History,
-    (outages, rebalances): (&[(Nanos, Nanos)], &[(Nanos, Nanos)]),
+    (outages, rebalances): (&[Span], &[Span]),
     at: At,
     finish: &Finish,
 ) -> Cause {
