@@ -315,34 +315,39 @@ fn rolling(seed: u64, size: Size) -> Scenario {
 fn stops(seed: u64, size: Size) -> Scenario {
     let mut this = scenario("stops", seed, size);
     let mut random = Random::of(seed, "stops");
-    this.rate = 150;
+    this.rate = 200;
     this.workers = 5;
-    let count = match size {
-        Size::Short => 12,
-        Size::Long => 100,
+    let rounds = match size {
+        Size::Short => 3,
+        Size::Long => 20,
     };
-    let mut at = 500;
-    for n in 0..count {
-        // A third of the time without brokers, with the coordinator gone, or both.
-        if n % 12 == 4 {
-            let which = if random.per_mille(500) {
-                Brokers::All
-            } else {
-                Brokers::Coordinator
-            };
+    let mut at = 1000;
+    for round in 0..rounds {
+        let outage = match round % 4 {
+            1 => Some(Brokers::All),
+            3 => Some(Brokers::Coordinator),
+            _ => None,
+        };
+        if let Some(which) = outage {
             this.schedule.add(at, Fault::KillBrokers(which));
-        } else if n % 12 == 8 {
-            this.schedule.add(at, Fault::StartBrokers);
+            at += random.below(2000);
         }
-        at += random.below(1000);
-        this.schedule.add(at, Fault::Terminate(random.next()));
-        at += random.below(600);
-        this.schedule.add(at, Fault::Join);
+        for _ in 0..this.workers {
+            this.schedule.add(at, Fault::Terminate(random.next()));
+            at += random.below(300);
+        }
+        if outage.is_some() {
+            this.schedule.add(at + 2500, Fault::StartBrokers);
+            // Until they serve, and those that could not say that they leave have expired.
+            at += 8000 + millis(this.session);
+        }
+        for _ in 0..this.workers {
+            this.schedule.add(at, Fault::Join);
+        }
+        at += 4000 + random.below(2000);
     }
-    this.schedule.add(at, Fault::StartBrokers);
     this.write_for(at);
     this.expectation.outages = 1;
-    this.expectation.dead_letters = 0;
     this
 }
 

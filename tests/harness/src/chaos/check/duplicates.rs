@@ -162,6 +162,8 @@ fn is_held(
                 partition: at.partition,
                 offset: record.offset,
             };
-            !record.is_gone && history.finished_in(at, index).is_none_or(|ns| ns > by)
+            // What compaction took may have been there in time.
+            let was_there = !record.is_gone || history.begun.contains(&(at, index));
+            was_there && history.finished_in(at, index).is_none_or(|ns| ns > by)
         })
 }

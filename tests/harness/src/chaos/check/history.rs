@@ -1,6 +1,6 @@
 //! The ledgers of all workers put together: calls, epochs, and when each record was finished.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::chaos::clock::Nanos;
 use crate::chaos::evidence::{End, Evidence, Process};
@@ -14,6 +14,8 @@ pub(super) struct History {
     pub(super) epochs: Vec<Epoch>,
     /// How often each record was finished, in the order of time.
     pub(super) finishes: HashMap<At, Vec<Finish>>,
+    /// Which records a call began with, in which epoch.
+    pub(super) begun: HashSet<(At, usize)>,
     /// How often a member was given partitions.
     pub(super) assignments: usize,
 }
@@ -100,9 +102,11 @@ impl History {
                     attempt,
                 } => {
                     running.insert(*call, self.calls.len());
+                    let epoch = open.get(&at.partition).copied();
+                    self.begun.extend(epoch.map(|epoch| (*at, epoch)));
                     self.calls.push(Call {
                         process: number,
-                        epoch: open.get(&at.partition).copied(),
+                        epoch,
                         at: *at,
                         n: *n,
                         attempt: *attempt,

@@ -399,6 +399,31 @@ fn twice_after_a_kill_is_allowed_above_a_record_that_held_the_commit() {
 }
 
 #[test]
+fn twice_above_a_record_whose_retry_was_given_up_is_held() {
+    let is_held = |is_gone| {
+        let first = Story::from(0, 0)
+            .begun(10, 0, 1)
+            .ended(20, Ending::Failed)
+            .handles(30, 1)
+            .revoked(50, 0)
+            .stops(900);
+        let second = Story::from(100, 0)
+            .handles(110, 0)
+            .handles(130, 1)
+            .stops(900);
+        let records = produced(&[("a", Kind::Transient { fails: 1 }), ("b", Kind::Ok)]);
+        let mut evidence = with(records, [first, second], 2);
+        evidence.produced.get_mut(&P).unwrap()[0].is_gone = is_gone;
+        evidence
+    };
+
+    for is_gone in [false, true] {
+        let judgement = passes(&is_held(is_gone));
+        assert_eq!(judgement.figures.duplicates, [(Cause::Held, 1)].into());
+    }
+}
+
+#[test]
 fn no_duplicate_is_allowed_where_none_is_expected() {
     let first = Story::from(0, 0).handles(10, 0).revoked(100, 1).stops(900);
     let second = Story::from(200, 0).handles(300, 0).stops(900);
