@@ -20,6 +20,7 @@ use super::fault::{Brokers, Fault, Planned};
 use super::fleet::Fleet;
 use super::interrupt::Interrupt;
 use super::ledger::Partition;
+use super::network;
 use super::progress::progress;
 use super::sampler::Sampler;
 use super::scenario::Scenario;
@@ -103,7 +104,11 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
     let fleet = Fleet::new(
         folder,
         WorkerArgs {
-            servers: servers.clone(),
+            servers: if scenario.is_proxied {
+                network::servers(&stage.cluster)?
+            } else {
+                servers.clone()
+            },
             group: prefix.clone(),
             topic: names.clone(),
             ledger: folder.to_owned(),
@@ -111,6 +116,7 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
             session_ms: millis(scenario.session),
             grace_ms: millis(GRACE),
             work_ms: millis(scenario.work),
+            client_debug: scenario.client_debug.clone(),
         },
     )?;
     let partitions: Vec<(String, i32)> = names
@@ -333,6 +339,14 @@ impl<'a> Conductor<'a> {
             Fault::Suspend(choice) => (StrikeKind::Suspend, self.fleet.suspend(choice)?),
             Fault::Resume => (StrikeKind::Resume, Some(self.fleet.resume()?.join(" "))),
             Fault::KillBrokers(which) => (StrikeKind::Outage, self.kill_brokers(which)?),
+            Fault::Network(fault) => {
+                network::hurt(&self.stage.cluster, fault)?;
+                (StrikeKind::Outage, Some(String::new()))
+            }
+            Fault::HealNetwork => {
+                network::heal(&self.stage.cluster);
+                (StrikeKind::Healed, Some(String::new()))
+            }
             Fault::StartBrokers => {
                 let cluster = &self.stage.cluster;
                 *starting = Some(scope.spawn(|| start_all(cluster)));
@@ -340,7 +354,7 @@ impl<'a> Conductor<'a> {
             }
         };
         match whom {
-            Some(whom) => self.note(ns, format!("{fault} {whom}"), kind),
+            Some(whom) => self.note(ns, format!("{fault} {whom}").trim_end().to_owned(), kind),
             None => progress(&format!("{fault}: there is nobody")),
         }
         Ok(())

@@ -20,6 +20,37 @@ pub(crate) enum Fault {
     KillBrokers(Brokers),
     /// All brokers that are down start again.
     StartBrokers,
+    /// The way between the workers and the brokers.
+    Network(Network),
+    /// The network is as it should be.
+    HealNetwork,
+}
+
+/// What is wrong between the workers and the brokers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// Everything arrives later, both ways.
+    Delay(Duration),
+    /// Nothing of one broker arrives; what is sent to it does. The number chooses the broker.
+    Deaf(u64),
+    /// The same for all brokers.
+    AllDeaf,
+    /// Nothing that is sent to any broker arrives.
+    AllMute,
+    /// Connections are reset after half a second to a second and a half; the number is a seed.
+    Resets(u64),
+    /// Requests of a kind, and what follows them on their connection, wait.
+    Hold(Request),
+}
+
+/// A kind of request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Fetch,
+    Commit,
+    Heartbeat,
+    JoinGroup,
+    Produce,
 }
 
 /// Which brokers.
@@ -51,6 +82,17 @@ impl fmt::Display for Fault {
             Self::KillBrokers(Brokers::Coordinator) => "kill coordinator",
             Self::KillBrokers(Brokers::All) => "kill all brokers",
             Self::StartBrokers => "start brokers",
+            Self::Network(Network::Delay(_)) => "delay",
+            Self::Network(Network::Deaf(_)) => "cut from a broker",
+            Self::Network(Network::AllDeaf) => "cut from all brokers",
+            Self::Network(Network::AllMute) => "cut to all brokers",
+            Self::Network(Network::Resets(_)) => "resets",
+            Self::Network(Network::Hold(Request::Fetch)) => "hold fetch",
+            Self::Network(Network::Hold(Request::Commit)) => "hold commit",
+            Self::Network(Network::Hold(Request::Heartbeat)) => "hold heartbeat",
+            Self::Network(Network::Hold(Request::JoinGroup)) => "hold join",
+            Self::Network(Network::Hold(Request::Produce)) => "hold produce",
+            Self::HealNetwork => "heal network",
         })
     }
 }

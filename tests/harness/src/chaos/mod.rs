@@ -3,7 +3,7 @@
 //! | file | has |
 //! |---|---|
 //! | `profile`, `scenario`, `fault` | what is tried, all of it chosen by a seed |
-//! | `conductor` | how a scenario runs |
+//! | `conductor`, `network` | how a scenario runs |
 //! | `writer`, `workload` | the records |
 //! | `fleet`, `worker`, `ledger` | services in processes of their own, and what each of them writes down |
 //! | `sampler` | what is committed, over time |
@@ -19,6 +19,7 @@ mod fault;
 mod fleet;
 mod interrupt;
 mod ledger;
+mod network;
 mod profile;
 mod progress;
 mod random;
@@ -80,6 +81,10 @@ pub(crate) struct ChaosArgs {
     /// Version of Apache Kafka
     #[arg(long, value_name = "VERSION", default_value = DEFAULT_VERSION)]
     kafka: String,
+
+    /// librdkafka's debug contexts in the workers' logs, such as cgrp,protocol
+    #[arg(long, value_name = "CONTEXTS")]
+    client_debug: Option<String>,
 
     /// Fail for what is known to be broken, too
     #[arg(long)]
@@ -211,6 +216,7 @@ fn chosen(args: &ChaosArgs) -> anyhow::Result<Vec<Scenario>> {
         .scenarios(args.seed, args.seeds, &args.scenario);
     for scenario in &mut scenarios {
         scenario.protocol = args.protocol;
+        scenario.client_debug.clone_from(&args.client_debug);
     }
     Ok(scenarios)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::check::Expectation;
-use super::fault::{Brokers, Fault, Schedule};
+use super::fault::{Brokers, Fault, Network, Request, Schedule};
 use super::random::Random;
 use super::worker::Protocol;
 use super::workload::{Flavour, TopicPlan};
@@ -24,6 +24,10 @@ pub(crate) struct Scenario {
     pub(crate) session: Duration,
     pub(crate) schedule: Schedule,
     pub(crate) expectation: Expectation,
+    /// Workers use the way on which the network can be hurt.
+    pub(crate) is_proxied: bool,
+    /// librdkafka's `debug` in the workers.
+    pub(crate) client_debug: Option<String>,
 }
 
 /// How much of it.
@@ -52,7 +56,7 @@ impl Kind {
 }
 
 /// All there are.
-pub(crate) const KINDS: [Kind; 7] = [
+pub(crate) const KINDS: [Kind; 8] = [
     Kind {
         name: "kills",
         about: "kill -9 of workers, others come and go; records of every kind",
@@ -89,6 +93,13 @@ pub(crate) const KINDS: [Kind; 7] = [
         make: brokers,
     },
     Kind {
+        name: "network",
+        about: "late answers, one way cut, connections reset, single requests held; members come and go",
+        is_short: true,
+        is_repeated: false,
+        make: network,
+    },
+    Kind {
         name: "rolling",
         about: "rolling restarts in order: nothing may be handled twice",
         is_short: false,
@@ -120,7 +131,7 @@ fn scenario(name: &'static str, seed: u64, size: Size) -> Scenario {
     // Some calls run in each worker at any time.
     let (records, rate, work) = match size {
         Size::Short => (6_000, 400, 100),
-        Size::Long => (40_000, 1_500, 40),
+        Size::Long => (40_000, 2_000, 40),
     };
     Scenario {
         name,
@@ -136,6 +147,8 @@ fn scenario(name: &'static str, seed: u64, size: Size) -> Scenario {
             dead_letters: 10,
             ..Expectation::default()
         },
+        is_proxied: false,
+        client_debug: None,
     }
 }
 
@@ -291,6 +304,50 @@ fn brokers(seed: u64, size: Size) -> Scenario {
     }
     this.write_for(at);
     this.expectation.outages = 3;
+    this
+}
+
+fn network(seed: u64, size: Size) -> Scenario {
+    let mut this = scenario("network", seed, size);
+    let mut random = Random::of(seed, "network");
+    this.rate = 300;
+    this.is_proxied = true;
+    let past_session = millis(this.session) + 3000;
+    let all = [
+        (Network::Delay(Duration::from_millis(300)), 3000),
+        (Network::Resets(random.next()), 5000),
+        (Network::Deaf(random.next()), past_session),
+        (Network::Hold(Request::Commit), 4000),
+        (Network::Hold(Request::Heartbeat), past_session),
+        (Network::Hold(Request::JoinGroup), 4000),
+        (Network::Hold(Request::Produce), 4000),
+        (Network::Hold(Request::Fetch), 4000),
+        (Network::AllDeaf, past_session),
+        (Network::AllMute, past_session),
+    ];
+    // The short one tries some of them, by seed.
+    let chosen: Vec<_> = match size {
+        Size::Short => {
+            let first = usize::try_from(random.below(10)).unwrap_or(0);
+            (0..3).map(|n| all[(first + 3 * n) % all.len()]).collect()
+        }
+        Size::Long => all.to_vec(),
+    };
+    let mut at = 1000;
+    for (fault, lasts) in chosen {
+        this.schedule.add(at, Fault::Network(fault));
+        // Somebody comes or goes meanwhile.
+        if random.per_mille(500) {
+            this.schedule.add(at + 500, Fault::Terminate(random.next()));
+            this.schedule.add(at + 1000, Fault::Join);
+        }
+        at += lasts;
+        this.schedule.add(at, Fault::HealNetwork);
+        at += 3000;
+    }
+    this.write_for(at);
+    this.expectation.outages = 3;
+    this.expectation.dead_letters = 1;
     this
 }
 

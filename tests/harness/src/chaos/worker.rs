@@ -49,6 +49,9 @@ pub(crate) struct WorkerArgs {
     /// The longest time that a call takes; most take less
     #[arg(long)]
     pub(crate) work_ms: u64,
+    /// librdkafka's `debug`
+    #[arg(long)]
+    pub(crate) client_debug: Option<String>,
 }
 
 impl WorkerArgs {
@@ -69,6 +72,9 @@ impl WorkerArgs {
         option("session-ms", self.session_ms.to_string());
         option("grace-ms", self.grace_ms.to_string());
         option("work-ms", self.work_ms.to_string());
+        if let Some(contexts) = &self.client_debug {
+            option("client-debug", contexts.clone());
+        }
         line
     }
 }
@@ -110,7 +116,12 @@ pub(crate) const ATTEMPTS: u32 = 4;
 pub(crate) const DRAIN: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<()> {
+    let level = match args.client_debug {
+        Some(_) => tracing_subscriber::filter::LevelFilter::DEBUG,
+        None => tracing_subscriber::filter::LevelFilter::INFO,
+    };
     tracing_subscriber::fmt()
+        .with_max_level(level)
         .with_ansi(false)
         .with_writer(std::io::stderr)
         .init();
@@ -166,13 +177,16 @@ async fn work(args: &WorkerArgs, ledger: &Arc<Ledger>) -> anyhow::Result<()> {
 }
 
 fn config(args: &WorkerArgs) -> Config {
-    let config = Config::new()
+    let mut config = Config::new()
         .bootstrap_servers(args.servers.as_str())
         .ssl(false)
         .group_id(&args.group)
         .isolation_level(IsolationLevel::ReadCommitted)
         .drain_timeout(DRAIN)
         .shutdown_grace(Duration::from_millis(args.grace_ms));
+    if let Some(contexts) = &args.client_debug {
+        config = config.property("debug", contexts);
+    }
     let classic = |assignment| {
         config
             .clone()
