@@ -37,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use test_support::DEFAULT_VERSION;
 
@@ -55,7 +55,8 @@ pub(crate) use self::worker::{WorkerArgs, run as run_worker};
 /// All choices follow from the seed; the times at which things happen do not quite.
 #[derive(Args)]
 #[command(
-    after_help = "Ends with 0 if everything passed, 1 if a promise was broken, 2 if a fault did not happen."
+    after_help = "Ends with 0 if everything passed, 1 if a promise was broken or Kafka does not start, 2 if a fault did not happen,
+130 if it was interrupted. Ledgers of what did not pass are kept."
 )]
 pub(crate) struct ChaosArgs {
     /// How much: a few minutes, or tens of minutes
@@ -119,11 +120,11 @@ pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
         .report
         .clone()
         .unwrap_or_else(|| scratch.path().to_owned());
+    fs::create_dir_all(&base).with_context(|| format!("create {}", base.display()))?;
     let mut stage: Option<Stage> = None;
     let mut outcomes = Vec::new();
     let count = scenarios.len();
     for (number, scenario) in (1..).zip(scenarios) {
-        interrupt.check()?;
         progress(&format!(
             "{number} of {count}: {} seed {}: {}",
             scenario.name, scenario.seed, scenario.schedule
@@ -133,7 +134,10 @@ pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
             None => Stage::set(&args.kafka, &tokio, &interrupt)?,
         };
         let outcome = perform(args, &on, scenario, &base);
-        interrupt.check()?;
+        if interrupt.is_set() {
+            progress("interrupted; what was started is ended");
+            break;
+        }
         tell(&outcome);
         // After an error of the rig nobody knows what the cluster is like.
         stage = outcome.is_sound.then_some(on);
@@ -142,19 +146,22 @@ pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
         }
         outcomes.push(outcome);
         if let Some(folder) = &args.report {
-            report::write(
-                folder,
-                &again(args, args.seed, args.seeds, &args.scenario),
-                &outcomes,
-            )?;
+            let command = again(args, args.seed, args.seeds, &args.scenario);
+            report::write(folder, &command, &outcomes)?;
         }
     }
     drop(stage);
     let verdict = total(&outcomes);
-    if verdict != Verdict::Pass && args.report.is_none() {
+    let is_needed = outcomes
+        .iter()
+        .any(|outcome| outcome.judgement.verdict() != Verdict::Pass);
+    if is_needed && args.report.is_none() {
         let _ = scratch.keep();
     }
     conclude(args, &outcomes, verdict, started);
+    if interrupt.is_set() {
+        return Ok(ExitCode::from(130));
+    }
     Ok(match verdict {
         Verdict::Pass => ExitCode::SUCCESS,
         Verdict::Fail => ExitCode::from(1),

@@ -117,7 +117,7 @@ pub(crate) const DRAIN: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<()> {
     let level = match args.client_debug {
-        Some(_) => tracing_subscriber::filter::LevelFilter::DEBUG,
+        Some(_) => tracing_subscriber::filter::LevelFilter::TRACE,
         None => tracing_subscriber::filter::LevelFilter::INFO,
     };
     tracing_subscriber::fmt()

@@ -31,6 +31,17 @@ pub(crate) enum Cause {
     None,
 }
 
+impl Cause {
+    /// Those that a stop or a rebalance in order should not have.
+    fn known(self) -> Option<Known> {
+        match self {
+            Self::Rebalance => Some(Known::DuplicateAfterStopInRebalance),
+            Self::Held => Some(Known::DuplicateAboveGivenUpRetry),
+            Self::Kill | Self::Loss | Self::Outage | Self::Drop | Self::None => None,
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -67,7 +78,8 @@ pub(super) fn check(
             let cause = cause(evidence, history, (&outages, &rebalances), *at, older);
             *causes.entry(cause).or_default() += 1;
             let is_allowed = !expectation.no_duplicates && cause != Cause::None;
-            if !is_allowed || cause == Cause::Rebalance {
+            let known = cause.known().filter(|_| is_allowed);
+            if !is_allowed || known.is_some() {
                 let who = |finish: &Finish| match finish.epoch {
                     Some(epoch) => {
                         let epoch = &history.epochs[epoch];
@@ -83,11 +95,9 @@ pub(super) fn check(
                     who(again[0]),
                     who(again[1])
                 );
-                if is_allowed {
-                    let known = Known::DuplicateAfterStopInRebalance;
-                    findings.add_known(known, Promise::Duplicate, text);
-                } else {
-                    findings.add(Promise::Duplicate, text);
+                match known {
+                    Some(known) => findings.add_known(known, Promise::Duplicate, text),
+                    None => findings.add(Promise::Duplicate, text),
                 }
             }
         }

@@ -84,6 +84,8 @@ pub(crate) enum Known {
     /// A stop while the group waits for a member that is gone cannot commit in its time, so what was handled since the
     /// wait began is handled again.
     DuplicateAfterStopInRebalance,
+    /// A stop or a drain gives up waits for another attempt; what was finished above such a record is handled again.
+    DuplicateAboveGivenUpRetry,
 }
 
 impl fmt::Display for Known {
@@ -92,6 +94,9 @@ impl fmt::Display for Known {
             Self::ForeignAfterSleep => "calls by a member that slept through its loss",
             Self::DuplicateAfterStopInRebalance => {
                 "handled again after a stop while the group waited for a member"
+            }
+            Self::DuplicateAboveGivenUpRetry => {
+                "handled again after a stop or a drain that gave up a retry below"
             }
         })
     }

@@ -420,6 +420,8 @@ fn twice_above_a_record_whose_retry_was_given_up_is_held() {
     for is_gone in [false, true] {
         let judgement = passes(&is_held(is_gone));
         assert_eq!(judgement.figures.duplicates, [(Cause::Held, 1)].into());
+        let known = Known::DuplicateAboveGivenUpRetry;
+        assert_eq!(judgement.known_counts(), [(known, 1)].into());
     }
 }
 
