@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::process::Signal;
@@ -17,6 +18,9 @@ use super::worker::WorkerArgs;
 
 /// A worker has joined its group by then, if nothing keeps it.
 const SETTLED: Nanos = seconds(3);
+
+/// A kill waits this long for a call to hit.
+const IN_FLIGHT: Duration = Duration::from_millis(500);
 
 /// A worker listens for signals by then.
 const LISTENS: Nanos = seconds(1);
@@ -114,8 +118,12 @@ impl Fleet {
             return Ok(None);
         };
         let name = worker.name.clone();
+        let until = Instant::now() + IN_FLIGHT;
+        while !ledger::ends_in_a_call(&worker.ledger) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         worker.process.signal(Signal::KILL)?;
-        worker.process.wait(std::time::Duration::from_secs(5))?;
+        worker.process.wait(Duration::from_secs(5))?;
         self.finish(lane, worker, End::Killed);
         Ok(Some(name))
     }
@@ -149,8 +157,9 @@ impl Fleet {
         let mut names = Vec::new();
         for worker in self.lanes.iter_mut().flatten() {
             if let Some(since) = worker.suspended.take() {
-                worker.process.signal(Signal::CONT)?;
+                // Before it runs, or what it does first would come before its waking.
                 worker.suspensions.push((since, clock::now()));
+                worker.process.signal(Signal::CONT)?;
                 names.push(worker.name.clone());
             }
         }

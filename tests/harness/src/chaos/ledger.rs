@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write as _};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -111,6 +111,23 @@ impl Ledger {
             std::process::abort();
         }
     }
+}
+
+/// True if the last thing in a ledger is a call that began.
+pub(crate) fn ends_in_a_call(path: &Path) -> bool {
+    let read_end = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let len = file.metadata()?.len();
+        file.seek(SeekFrom::Start(len.saturating_sub(200)))?;
+        let mut end = Vec::new();
+        file.read_to_end(&mut end)?;
+        Ok(end)
+    };
+    let end = read_end().unwrap_or_default();
+    let last = String::from_utf8_lossy(&end);
+    last.lines()
+        .last()
+        .is_some_and(|line| line.contains(" begun "))
 }
 
 /// Reads a ledger; a last line without an end is left out.
@@ -318,7 +335,7 @@ fn each<T>(text: &str, parse: impl Fn(&str) -> anyhow::Result<T>) -> anyhow::Res
 
 #[cfg(test)]
 mod tests {
-    use super::{At, Ending, Entry, Ledger, Line, Partition, read};
+    use super::{At, Ending, Entry, Ledger, Line, Partition, ends_in_a_call, read};
 
     const PARTITION: Partition = Partition {
         topic: 1,
@@ -371,7 +388,12 @@ mod tests {
             ledger.write(entry);
         }
 
-        let found: Vec<Entry> = read(file.path())?.into_iter().map(|l| l.entry).collect();
+        assert!(!ends_in_a_call(file.path()));
+        ledger.write(entries().swap_remove(1));
+        assert!(ends_in_a_call(file.path()));
+
+        let mut found: Vec<Entry> = read(file.path())?.into_iter().map(|l| l.entry).collect();
+        found.pop();
         assert_eq!(found, entries());
         Ok(())
     }
