@@ -25,7 +25,7 @@ pub(crate) enum Cause {
     Drop,
     /// A record below was given up unfinished: it waited for another attempt when the partition went.
     Held,
-    /// It stopped in order while the group waited for another member, and could not commit meanwhile.
+    /// It stopped in order while the group rebalanced, and could not commit meanwhile.
     Rebalance,
     /// There is none.
     None,
@@ -78,7 +78,9 @@ pub(super) fn check(
             let cause = cause(evidence, history, (&outages, &rebalances), *at, older);
             *causes.entry(cause).or_default() += 1;
             let is_allowed = !expectation.no_duplicates && cause != Cause::None;
-            let known = cause.known().filter(|_| is_allowed);
+            let known = cause
+                .known()
+                .filter(|known| is_allowed || *known == Known::DuplicateAfterStopInRebalance);
             if !is_allowed || known.is_some() {
                 let who = |finish: &Finish| match finish.epoch {
                     Some(epoch) => {
@@ -125,7 +127,8 @@ fn cause(
     };
     // What had been finished before this could have been committed before the end.
     let due = epoch.until.saturating_sub(lag);
-    // A member that waits for the others to join can commit nothing: its commits queue behind the join.
+    // A member can commit nothing from its join until it has its new generation: first its commits queue behind the
+    // join on the coordinator's connection, then they are refused.
     let in_rebalance = || {
         rebalances
             .iter()

@@ -81,8 +81,8 @@ impl fmt::Display for Violation {
 pub(crate) enum Known {
     /// A process that slept through the loss of its partitions begins calls until it is told of the loss.
     ForeignAfterSleep,
-    /// A stop while the group waits for a member that is gone cannot commit in its time, so what was handled since the
-    /// wait began is handled again.
+    /// A stop while the group rebalances: the last commit waits behind the join, or is refused because the rebalance is
+    /// in progress, and is not tried again, so what was handled since the rebalance began is handled again.
     DuplicateAfterStopInRebalance,
     /// A stop or a drain gives up waits for another attempt; what was finished above such a record is handled again.
     DuplicateAboveGivenUpRetry,
@@ -93,7 +93,7 @@ impl fmt::Display for Known {
         f.write_str(match self {
             Self::ForeignAfterSleep => "calls by a member that slept through its loss",
             Self::DuplicateAfterStopInRebalance => {
-                "handled again after a stop while the group waited for a member"
+                "handled again after a stop in the middle of a rebalance"
             }
             Self::DuplicateAboveGivenUpRetry => {
                 "handled again after a stop or a drain that gave up a retry below"

@@ -608,6 +608,15 @@ fn twice_after_a_stop_in_a_rebalance_is_known() {
     let known = Known::DuplicateAfterStopInRebalance;
     assert_eq!(judgement.known_counts(), [(known, 1)].into());
     assert_eq!(broken(&stopped_at(20_000)), Promise::Duplicate);
+
+    let expectation = Expectation {
+        no_duplicates: true,
+        ..Expectation::default()
+    };
+    let mut judgement = judge(&stopped_at(5000), expectation);
+    assert_eq!(judgement.known_counts(), [(known, 1)].into());
+    judgement.be_strict();
+    assert_eq!(judgement.counts(), [(Promise::Duplicate, 1)].into());
 }
 
 #[test]
