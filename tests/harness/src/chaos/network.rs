@@ -5,6 +5,9 @@ use test_support::KafkaCluster;
 
 use super::fault::Network;
 
+/// Whether the rig can do it: it has no proxy yet.
+pub(crate) const IS_THERE: bool = false;
+
 /// Returns the addresses by which the workers find this way.
 pub(crate) fn servers(cluster: &KafkaCluster) -> anyhow::Result<String> {
     let _ = cluster;
