@@ -191,7 +191,6 @@ fn recoveries(
             continue; // there was nothing to do
         };
         let took = between(strike.ns, recovered);
-        recoveries.push((strike.kind, took));
         // The next fault begins a time of its own.
         let is_alone = evidence.strikes[index + 1..]
             .iter()
@@ -201,7 +200,12 @@ fn recoveries(
         let is_out = outages
             .iter()
             .any(|(from, until)| *from < recovered && strike.ns < *until);
-        if took > limit && is_alone && !is_out {
+        // A time with two faults in it is no measure of either.
+        if !is_alone || is_out {
+            continue;
+        }
+        recoveries.push((strike.kind, took));
+        if took > limit {
             let text = format!("{took:?} after \"{}\", not {limit:?}", strike.what);
             findings.add(Promise::Stall, text);
         }
