@@ -1,5 +1,6 @@
 //! `harness`: commands for working on kafka-runtime.
 
+mod chaos;
 mod kafka;
 mod mutants;
 mod simulate;
@@ -21,6 +22,10 @@ enum Command {
     Kafka(kafka::KafkaArgs),
     Mutants(mutants::MutantsArgs),
     Simulate(simulate::SimulateArgs),
+    Chaos(chaos::ChaosArgs),
+    /// A worker of `chaos`
+    #[command(hide = true)]
+    ChaosWorker(chaos::WorkerArgs),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -28,5 +33,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Kafka(args) => kafka::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Mutants(args) => Ok(mutants::run(&args)),
         Command::Simulate(args) => Ok(simulate::run(&args)),
+        Command::Chaos(args) => chaos::run(&args),
+        Command::ChaosWorker(args) => chaos::run_worker(&args).map(|()| ExitCode::SUCCESS),
     }
 }

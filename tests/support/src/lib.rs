@@ -24,7 +24,8 @@
 //! | `cluster`, `node` | [`KafkaCluster`], [`Node`]: start, kill, suspend, start again |
 //! | `topics`, `record` | [`Topics`]: what a test asks of or puts into a cluster |
 //! | `waiting` | [`eventually`] and [`unique_name`] |
-//! | `jars`, `java`, `process`, `port`, `properties`, `tls` | how a broker comes to run |
+//! | `process` | [`WatchedProcess`]: a child that cannot outlive the test |
+//! | `jars`, `java`, `port`, `properties`, `tls` | how a broker comes to run |
 
 mod cluster;
 mod error;
@@ -44,6 +45,7 @@ pub use cluster::{ClusterBuilder, KafkaCluster};
 pub use error::RigError;
 pub use jars::DEFAULT_VERSION;
 pub use node::Node;
+pub use process::WatchedProcess;
 pub use record::{NewRecord, StoredRecord};
 pub use tls::{PASSWORD, Tls, USER};
 pub use topics::{PartitionDescription, Topics};
