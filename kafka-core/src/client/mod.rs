@@ -97,6 +97,9 @@ pub(crate) trait Consumer: Send {
     /// Hands over offsets to be committed within the commit interval, on unassign, or on close.
     fn store(&mut self, offsets: &[(TopicPartition, Offset)]) -> Result<(), ClientError>;
 
+    /// Commits what was stored now, not with the next interval. What comes of it is told by a poll.
+    fn commit(&mut self) -> Result<(), ClientError>;
+
     /// Stops fetching from these; they stay assigned.
     fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError>;
 

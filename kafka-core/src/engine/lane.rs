@@ -733,8 +733,12 @@ where
     fn drain(&mut self, lane: &Arc<LaneShared>) -> bool {
         // What the breaker holds back waits like a retry.
         let is_held = lane.handler.breaker.is_open();
-        self.forget(lane, |slot, _| match slot.stage {
-            Stage::Backoff(_) | Stage::Stopped => true,
+        let until = lane.partition.drain_until();
+        self.forget(lane, |slot, _| match &slot.stage {
+            Stage::Backoff(sleep) => {
+                is_held || until.is_none_or(|until| sleep.deadline().into_std() > until)
+            }
+            Stage::Stopped => true,
             Stage::Due => is_held,
             _ => false,
         });

@@ -140,7 +140,7 @@ impl Monitor {
     pub(crate) fn drain(&self, topic: &str) {
         for shown in &self.now().partitions {
             if *shown.state.at.topic == *topic {
-                shown.state.drain();
+                shown.state.drain(None);
             }
         }
     }

@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -24,7 +25,8 @@ pub(crate) enum Mode {
     /// Start records as they come.
     Running = 0,
     /// Finish the calls that run, and what lies below a record that was started: it holds the commit back, and what
-    /// finished above it would be handled again. Start nothing more. Retries that wait are given up.
+    /// finished above it would be handled again. Start nothing more. Retries that wait for longer than the drain are
+    /// given up.
     Draining = 1,
     /// Drop every call; acks no longer count.
     Fenced = 2,
@@ -46,6 +48,7 @@ pub(crate) struct PartitionState {
     stored: AtomicI64,
     /// The offset that the group took note of last; -1 before the first.
     committed: AtomicI64,
+    drain_until: Mutex<Option<Instant>>,
     lanes: AtomicUsize,
     lanes_ended: Notify,
     /// Lanes that have not said yet what they had started when the drain began.
@@ -68,6 +71,7 @@ impl PartitionState {
             offsets: Mutex::default(),
             stored: AtomicI64::new(-1),
             committed: AtomicI64::new(-1),
+            drain_until: Mutex::default(),
             lanes: AtomicUsize::new(0),
             lanes_ended: Notify::new(),
             undrained_lanes: AtomicUsize::new(0),
@@ -153,9 +157,25 @@ impl PartitionState {
         }
     }
 
-    /// Stops new records; the lanes must be woken to see it.
-    pub(crate) fn drain(&self) {
+    /// Stops new records; the lanes must be woken to see it. Retries that are due until then are waited for: what finished
+    /// above them would be handled again.
+    pub(crate) fn drain(&self, until: Option<Instant>) {
+        if let Some(until) = until {
+            let mut known = self
+                .drain_until
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            known.get_or_insert(until);
+        }
         self.mode.fetch_max(Mode::Draining as u8, Ordering::AcqRel);
+    }
+
+    /// Returns until when a drain waits for retries.
+    pub(crate) fn drain_until(&self) -> Option<Instant> {
+        *self
+            .drain_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the epoch: cancellation fires, and no ack counts from here on. The lanes must be woken to see it.
@@ -250,7 +270,7 @@ mod tests {
         let partition = partition();
 
         partition.fence();
-        partition.drain();
+        partition.drain(None);
 
         assert_eq!(partition.mode(), Mode::Fenced);
     }

@@ -294,7 +294,7 @@ impl Engine {
             let partition = &self.dispatch.partitions[index];
             let Some(handler) = self.routes.of_topic(&partition.state.at.topic) else {
                 // The group takes it back soon; its handler is gone now.
-                partition.state.drain();
+                partition.state.drain(None);
                 partition.wake();
                 continue;
             };

@@ -253,15 +253,16 @@ impl Engine {
             assigning.retain(|(at, _)| !partitions.contains(at));
         }
         self.is_certain_about(&partitions);
+        let until = now + self.config.drain_timeout;
         if let Some(retries) = &self.retries {
             for topic in retries.of_sources(&partitions) {
-                topic.state.drain();
+                topic.state.drain(Some(until));
                 topic.wake();
             }
         }
         for at in &partitions {
             if let Some(partition) = self.dispatch.find(at) {
-                partition.state.drain();
+                partition.state.drain(Some(until));
                 partition.wake();
             }
         }

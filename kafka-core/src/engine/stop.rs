@@ -9,16 +9,31 @@ use super::poll::{CANCEL_WAIT, Engine};
 use super::retries::Retries;
 use crate::mutant::{self, Mutant};
 use crate::observe::Event;
+use crate::record::{Offset, TopicPartition};
 
 /// Producers get this long to send what handlers left with them.
 const FLUSH_WAIT: Duration = Duration::from_millis(500);
 /// A member gets this long to leave the group; then its thread is abandoned.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
+/// A commit that was not answered is asked for again after this long.
+const COMMIT_AGAIN: Duration = Duration::from_millis(200);
+/// How long commits are waited for beyond the grace, or in all if no broker answers.
+const UNREACHABLE_WAIT: Duration = Duration::from_millis(500);
+
 /// A stop that is going on.
 pub(super) struct Stopping {
     pub(super) since: Instant,
     pub(super) is_cancelled: bool,
+    /// Everything is finished and stored; what is not known to be committed is waited for.
+    pub(super) settling: Option<Settling>,
+}
+
+/// Offsets whose commit is on its way.
+pub(super) struct Settling {
+    since: Instant,
+    asked_at: Instant,
+    uncommitted: Vec<(TopicPartition, Offset)>,
 }
 
 impl Engine {
@@ -31,7 +46,9 @@ impl Engine {
         self.stopping = Some(Stopping {
             since: now,
             is_cancelled: false,
+            settling: None,
         });
+        let until = now + self.config.shutdown_grace;
         let partitions: Vec<_> = self
             .dispatch
             .partitions
@@ -39,7 +56,7 @@ impl Engine {
             .map(|p| p.state.at.clone())
             .collect();
         for partition in self.all_partitions() {
-            partition.state.drain();
+            partition.state.drain(Some(until));
             partition.wake();
         }
         if !partitions.is_empty() {
@@ -54,12 +71,13 @@ impl Engine {
         };
         let since = stopping.since;
         let is_cancelled = stopping.is_cancelled;
+        let is_settling = stopping.settling.is_some();
         let waited = now.duration_since(since);
         let grace = self.config.shutdown_grace;
         let is_over = self.all_partitions().all(|p| p.state.is_over());
         let is_patient =
             waited < grace + CANCEL_WAIT || mutant::is_active(Mutant::StopWithoutLimit);
-        if !is_over && is_patient && !mutant::is_active(Mutant::StopAtOnce) {
+        if !is_settling && !is_over && is_patient && !mutant::is_active(Mutant::StopAtOnce) {
             // Lanes wait for what the others say of the drain.
             let must_cancel = !is_cancelled && waited >= grace;
             for partition in self.all_partitions() {
@@ -71,13 +89,16 @@ impl Engine {
             self.stopping = Some(Stopping {
                 since,
                 is_cancelled: is_cancelled || must_cancel,
+                settling: None,
             });
             return false;
         }
-        self.fence_all();
-        (self.flush)(FLUSH_WAIT);
-        self.store();
-        self.store_retries();
+        if !is_settling {
+            self.settle(now);
+        }
+        if self.is_settling(now) {
+            return false;
+        }
         if self.assigning.take().is_some() {
             self.report(|consumer| consumer.assign(&[]));
         }
@@ -103,6 +124,63 @@ impl Engine {
 }
 
 impl Engine {
+    /// Ends what still runs, and commits what was finished.
+    fn settle(&mut self, now: Instant) {
+        self.fence_all();
+        (self.flush)(FLUSH_WAIT);
+        self.store();
+        self.store_retries();
+        self.report(|consumer| consumer.commit());
+        self.commit_retries(now);
+        let stored = self.dispatch.partitions.iter().filter_map(|p| {
+            let stored = p.state.stored()?;
+            Some((p.state.at.clone(), stored))
+        });
+        let uncommitted = stored.collect();
+        if let Some(stopping) = &mut self.stopping {
+            stopping.settling = Some(Settling {
+                since: now,
+                asked_at: now,
+                uncommitted,
+            });
+        }
+    }
+
+    /// True while a commit is waited for. During a rebalance it can be refused, or wait behind the answer to a request to
+    /// join; a member that left meanwhile would lose it.
+    fn is_settling(&mut self, now: Instant) -> bool {
+        let is_committing = self.is_committing_retries(now);
+        let is_unreachable = self.monitor.is_unreachable();
+        let grace = self.config.shutdown_grace;
+        let Some(Stopping {
+            since,
+            settling: Some(settling),
+            ..
+        }) = &mut self.stopping
+        else {
+            return false;
+        };
+        let dispatch = &self.dispatch;
+        settling.uncommitted.retain(|(at, offset)| {
+            // What was given back or lost meanwhile was committed with that, or is another member's.
+            let partition = dispatch.partitions.iter().find(|p| p.state.at == *at);
+            partition.is_some_and(|p| p.state.committed() < Some(*offset))
+        });
+        let until = if is_unreachable {
+            settling.since + UNREACHABLE_WAIT
+        } else {
+            (*since + grace).max(settling.since) + UNREACHABLE_WAIT
+        };
+        if (settling.uncommitted.is_empty() && !is_committing) || now >= until {
+            return false;
+        }
+        if now.saturating_duration_since(settling.asked_at) >= COMMIT_AGAIN {
+            settling.asked_at = now;
+            self.report(|consumer| consumer.commit());
+        }
+        true
+    }
+
     /// Leaves the group, for as long as the client takes. However the engine ended: no call of it goes on, and nothing
     /// of it is committed from here on.
     #[cfg(any(test, feature = "testing"))]

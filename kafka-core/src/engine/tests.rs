@@ -541,7 +541,7 @@ async fn the_policy_stop_ends_the_group_and_commits_nothing_past_the_record() {
     bench.pass(Duration::from_secs(1)).await;
 
     assert!(bench.is_done);
-    assert_eq!(bench.broker.stored(&at(0)), Some(1));
+    assert_eq!(bench.broker.committed(&at(0)), Some(1));
     let error = bench.failed.take().unwrap();
     assert!(
         matches!(&error, RunError::RecordFailed { record, .. } if record.offset.0 == 1),
@@ -735,7 +735,7 @@ async fn a_stop_finishes_what_runs_and_starts_nothing_more() {
 
     assert!(bench.is_done);
     assert_eq!(seen.all(), ["running"]);
-    assert_eq!(bench.broker.stored(&at(0)), Some(1));
+    assert_eq!(bench.broker.committed(&at(0)), Some(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,9 @@ use crate::error::ClientError;
 use crate::failure::policy::FailurePolicy;
 use crate::start::{GroupPlan, Problem};
 
+/// How long a topic is looked for that no broker seems to have.
+const JUST_CREATED: Duration = Duration::from_millis(500);
+
 /// Checks every topic of a plan, and creates what is to be created; finds every problem.
 pub(crate) async fn topics(
     cluster: &Arc<dyn Cluster>,
@@ -78,7 +81,7 @@ impl<'a> Checks<'a> {
             .entry(Arc::clone(topic))
             .or_insert_with(|| match missing {
                 MissingTopics::Auto => auto_created(cluster, topic),
-                _ => cluster.partitions(topic, QUESTION),
+                _ => known_by_now(cluster, topic),
             })
             .clone();
         match (found, self.missing) {
@@ -151,6 +154,19 @@ impl<'a> Checks<'a> {
                 topic: name.to_string(),
                 source,
             });
+        }
+    }
+}
+
+/// Asks for a topic; one that was created a moment ago is not known to every broker yet.
+fn known_by_now(cluster: &dyn Cluster, topic: &str) -> Result<usize, ClientError> {
+    let until = Instant::now() + JUST_CREATED;
+    loop {
+        match cluster.partitions(topic, QUESTION) {
+            Err(ClientError::UnknownTopic(_)) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            other => return other,
         }
     }
 }

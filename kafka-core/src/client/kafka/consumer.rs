@@ -10,7 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol,
+};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message as _};
 use rdkafka::types::RDKafkaRespErr;
@@ -343,6 +345,13 @@ impl Consumer for KafkaConsumer {
                     Some("stored an offset of a partition that is not assigned"),
                 ))
             }
+            other => ours(other),
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), ClientError> {
+        match self.consumer.commit_consumer_state(CommitMode::Async) {
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset) => Ok(()),
             other => ours(other),
         }
     }

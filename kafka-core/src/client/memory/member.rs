@@ -205,6 +205,11 @@ impl Consumer for Member {
         })
     }
 
+    fn commit(&mut self) -> Result<(), ClientError> {
+        self.broker.member(self.id).commit();
+        Ok(())
+    }
+
     fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
         self.with(|member| member.paused.extend(partitions.iter().cloned()));
         Ok(())
