@@ -98,6 +98,10 @@ pub enum RigError {
     #[error("the cluster has no TLS listeners; build it with .tls(true)")]
     NoTls,
 
+    /// The cluster was started without [`proxied(true)`](crate::ClusterBuilder::proxied).
+    #[error("the cluster has no proxies; build it with .proxied(true)")]
+    NoProxy,
+
     /// The client could not do what a test asked for.
     #[error("cannot {doing}")]
     Client {

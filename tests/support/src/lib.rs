@@ -22,6 +22,7 @@
 //! |---|---|
 //! | `trial` | [`Suite`]: a test binary whose tests share one cluster and are *ignored*, with the reason, where Kafka cannot run |
 //! | `cluster`, `node` | [`KafkaCluster`], [`Node`]: start, kill, suspend, start again |
+//! | `proxy` | [`Proxy`]: delays, cuts, resets, holds and spoils what a node and its clients send each other |
 //! | `topics`, `record` | [`Topics`]: what a test asks of or puts into a cluster |
 //! | `waiting` | [`eventually`] and [`unique_name`] |
 //! | `jars`, `java`, `process`, `port`, `properties`, `tls` | how a broker comes to run |
@@ -34,6 +35,7 @@ mod node;
 mod port;
 mod process;
 mod properties;
+mod proxy;
 mod record;
 mod tls;
 mod topics;
@@ -44,6 +46,7 @@ pub use cluster::{ClusterBuilder, KafkaCluster};
 pub use error::RigError;
 pub use jars::DEFAULT_VERSION;
 pub use node::Node;
+pub use proxy::{ApiKey, Both, Counters, Direction, Proxy};
 pub use record::{NewRecord, StoredRecord};
 pub use tls::{PASSWORD, Tls, USER};
 pub use topics::{PartitionDescription, Topics};
