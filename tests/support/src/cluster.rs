@@ -175,7 +175,7 @@ impl ClusterBuilder {
     }
 
     /// Lets nodes look at rules (ACLs) of who may do what. At first there are none and
-    /// everybody may do everything.
+    /// everybody may do everything, see [`KafkaCluster::deny_write`].
     #[must_use]
     pub fn authorizer(mut self, authorizer: bool) -> Self {
         self.authorizer = authorizer;

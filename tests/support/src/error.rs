@@ -121,6 +121,17 @@ pub enum RigError {
         code: RDKafkaErrorCode,
     },
 
+    /// A node refused a request that the rig sent without a client.
+    #[error("a node refuses to {doing}: error code {code} {message:?}")]
+    NotDone {
+        /// What was asked of it.
+        doing: String,
+        /// Its error code, by the protocol's table.
+        code: i16,
+        /// What it said.
+        message: String,
+    },
+
     /// The cluster did not show an expected state in time.
     #[error("{waiting_for}: not so after {waited:?}")]
     NotInTime {

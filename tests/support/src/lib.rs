@@ -23,10 +23,12 @@
 //! | `trial` | [`Suite`]: a test binary whose tests share one cluster and are *ignored*, with the reason, where Kafka cannot run |
 //! | `cluster`, `node` | [`KafkaCluster`], [`Node`]: start, kill, suspend, start again |
 //! | `proxy` | [`Proxy`]: delays, cuts, resets, holds and spoils what a node and its clients send each other |
+//! | `acl` | [`KafkaCluster::deny_write`]: a topic that nobody may write to |
 //! | `topics`, `record` | [`Topics`]: what a test asks of or puts into a cluster |
 //! | `waiting` | [`eventually`] and [`unique_name`] |
 //! | `jars`, `java`, `process`, `port`, `properties`, `tls` | how a broker comes to run |
 
+mod acl;
 mod cluster;
 mod error;
 mod jars;

@@ -93,6 +93,11 @@ impl Node {
         &self.log
     }
 
+    /// Returns whether it was started and neither stopped nor killed since.
+    pub(crate) fn is_up(&self) -> bool {
+        self.process().is_some()
+    }
+
     /// Ends the node at once (SIGKILL), as a power cut would. Idempotent.
     pub fn kill(&self) {
         self.process().take();

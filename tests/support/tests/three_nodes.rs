@@ -11,13 +11,19 @@ use test_support::{
 const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
-    Suite::new(KafkaCluster::builder().nodes(3).proxied(true))
-        .one_at_a_time()
-        .rig_test("two_nodes_serve_when_the_third_is_killed", kill)
-        .rig_test("a_node_stops_in_order_and_starts_again", stop)
-        .rig_test("a_suspended_node_goes_on_when_resumed", suspend)
-        .rig_test("each_node_has_a_proxy_of_its_own", proxies)
-        .run()
+    Suite::new(
+        KafkaCluster::builder()
+            .nodes(3)
+            .proxied(true)
+            .authorizer(true),
+    )
+    .one_at_a_time()
+    .rig_test("two_nodes_serve_when_the_third_is_killed", kill)
+    .rig_test("a_node_stops_in_order_and_starts_again", stop)
+    .rig_test("a_suspended_node_goes_on_when_resumed", suspend)
+    .rig_test("all_nodes_know_of_a_rule", rule)
+    .rig_test("each_node_has_a_proxy_of_its_own", proxies)
+    .run()
 }
 
 async fn kill(cluster: &KafkaCluster) -> TestResult {
@@ -88,6 +94,23 @@ async fn proxies(cluster: &KafkaCluster) -> TestResult {
     cluster.proxy(2)?.heal();
     waits.await??;
     assert_eq!(topics.read_all(&topic).await?.len(), 5);
+    Ok(())
+}
+
+async fn rule(cluster: &KafkaCluster) -> TestResult {
+    let (topics, topic) = replicated_topic(cluster).await?;
+
+    cluster.deny_write(&topic)?;
+    for partition in 0..3 {
+        let record = NewRecord::to(&topic).partition(partition).value("v");
+        assert!(topics.produce(record).await.is_err(), "{partition}");
+    }
+
+    cluster.allow_write(&topic)?;
+    for partition in 0..3 {
+        let record = NewRecord::to(&topic).partition(partition).value("v");
+        topics.produce(record).await?;
+    }
     Ok(())
 }
 
