@@ -33,48 +33,54 @@ impl KafkaCluster {
     /// # Errors
     ///
     /// [`RigError::NotDone`] without an authorizer, [`RigError::NotInTime`],
-    /// [`RigError::Io`] if no node runs.
+    /// [`RigError::NodeDown`] if no node runs.
     pub fn deny_write(&self, topic: &str) -> Result<(), RigError> {
-        // A topic with a rule is no longer open to everybody, hence the second.
-        let rules = [rule(topic, WRITE, DENY), rule(topic, ALL, ALLOW)].concat();
-        let body = [&2_i32.to_be_bytes()[..], &rules].concat();
-        self.ask_to_change_rules(CREATE_ACLS, &body, &format!("deny writes to {topic}"))?;
-        self.wait_for_rules(topic, 2)
+        // What a topic with a rule does not allow is forbidden. All is allowed first and
+        // forbidden last, so that no client asks in between and may not even see the topic.
+        let doing = format!("deny writes to {topic}");
+        for (rule, rules) in [rule(topic, ALL, ALLOW), rule(topic, WRITE, DENY)]
+            .iter()
+            .zip(1..)
+        {
+            self.change_rules(CREATE_ACLS, rule, &doing)?;
+            self.wait_for_rules(topic, |known| known >= rules)?;
+        }
+        Ok(())
     }
 
-    /// Removes all rules about a topic, those of [`deny_write`](Self::deny_write) too.
+    /// Removes all rules about a topic, those of [`deny_write`](Self::deny_write) too. A
+    /// producer of librdkafka that was refused goes on failing without asking the node,
+    /// until it has fetched metadata again: about a second.
     ///
     /// # Errors
     ///
     /// Those of [`deny_write`](Self::deny_write).
     pub fn allow_write(&self, topic: &str) -> Result<(), RigError> {
-        let body = [&1_i32.to_be_bytes()[..], &filter(topic)].concat();
-        self.ask_to_change_rules(DELETE_ACLS, &body, &format!("allow writes to {topic}"))?;
-        self.wait_for_rules(topic, 0)
-    }
-
-    /// Any node passes it on to the controller.
-    fn ask_to_change_rules(&self, key: i16, body: &[u8], doing: &str) -> Result<(), RigError> {
-        let up = self.nodes().iter().find(|node| node.is_up());
-        let node = up.ok_or(RigError::NodeDown(1))?;
-        let mut answer = ask(node, key, body).map_err(RigError::io(doing))?;
-        let results = answer.i32();
-        for _ in 0..results {
-            answer.accepted(doing)?;
-            if key == DELETE_ACLS {
-                break; // the rules that it removed follow
-            }
+        let doing = format!("allow writes to {topic}");
+        for (permission, rules) in [(DENY, 1), (ANY, 0)] {
+            self.change_rules(DELETE_ACLS, &filter(topic, permission), &doing)?;
+            self.wait_for_rules(topic, |known| known <= rules)?;
         }
         Ok(())
     }
 
-    fn wait_for_rules(&self, topic: &str, count: i32) -> Result<(), RigError> {
+    /// Sends one rule, or one filter of rules. Any node passes it on to the controller.
+    fn change_rules(&self, key: i16, one: &[u8], doing: &str) -> Result<(), RigError> {
+        let up = self.nodes().iter().find(|node| node.is_up());
+        let node = up.ok_or(RigError::NodeDown(1))?;
+        let body = [&1_i32.to_be_bytes(), one].concat();
+        let mut answer = ask(node, key, &body).map_err(RigError::io(doing))?;
+        answer.skip(4); // the number of results: one
+        answer.accepted(doing)
+    }
+
+    fn wait_for_rules(&self, topic: &str, is_so: impl Fn(i32) -> bool) -> Result<(), RigError> {
         let deadline = Instant::now() + LIMIT;
         for node in self.nodes().iter().filter(|node| node.is_up()) {
-            while rules(node, topic)? != count {
+            while !is_so(rules(node, topic)?) {
                 if Instant::now() >= deadline {
                     return Err(RigError::NotInTime {
-                        waiting_for: format!("node {}: {count} rules for {topic}", node.id()),
+                        waiting_for: format!("node {} knows the rules of {topic}", node.id()),
                         waited: LIMIT,
                     });
                 }
@@ -89,7 +95,7 @@ impl KafkaCluster {
 fn rules(node: &Node, topic: &str) -> Result<i32, RigError> {
     let doing = format!("read the rules of {topic} from node {}", node.id());
     let mut answer =
-        ask(node, DESCRIBE_ACLS, &filter(topic)).map_err(RigError::io(doing.as_str()))?;
+        ask(node, DESCRIBE_ACLS, &filter(topic, ANY)).map_err(RigError::io(doing.as_str()))?;
     answer.accepted(&doing)?;
     if answer.i32() == 0 {
         return Ok(0); // topics, of which there is at most the one
@@ -110,15 +116,15 @@ fn rule(topic: &str, operation: u8, permission: u8) -> Vec<u8> {
     bytes
 }
 
-/// All rules about a topic.
-fn filter(topic: &str) -> Vec<u8> {
+/// The rules about a topic that allow, deny, or any.
+fn filter(topic: &str, permission: u8) -> Vec<u8> {
     const NULL: [u8; 2] = [0xff; 2];
     let mut bytes = vec![TOPIC];
     bytes.extend(text(topic));
     bytes.push(LITERAL);
     bytes.extend(NULL); // whoever
     bytes.extend(NULL); // from wherever
-    bytes.extend([ANY, ANY]);
+    bytes.extend([ANY, permission]);
     bytes
 }
 

@@ -21,7 +21,7 @@ mod faults;
 mod tests;
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{self, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -146,10 +146,13 @@ impl Proxy {
             .enable_all()
             .build()
             .map_err(doing())?;
-        let listener = runtime
-            .block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, port)))
-            .map_err(doing())?;
+        let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(doing())?;
+        listener.set_nonblocking(true).map_err(doing())?;
         let address = listener.local_addr().map_err(doing())?;
+        let listener = {
+            let _entered = runtime.enter();
+            TcpListener::from_std(listener).map_err(doing())?
+        };
         let shared = Arc::new(Shared {
             broker,
             faults: watch::Sender::new(Faults::default()),

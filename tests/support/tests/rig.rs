@@ -10,8 +10,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::{ClientConfig, ClientContext};
 use test_support::{
-    KafkaCluster, NewRecord, PASSWORD, RigError, Suite, TestResult, Tls, Topics, USER, eventually,
-    unique_name,
+    ApiKey, KafkaCluster, NewRecord, PASSWORD, RigError, Suite, TestResult, Tls, Topics, USER,
+    eventually, unique_name,
 };
 
 const TEN_SECONDS: Duration = Duration::from_secs(10);
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         .test("only_what_was_committed_is_read", transactions)
         .rig_test("writes_can_be_denied_and_allowed", denied_writes)
         .rig_test("without_an_authorizer_nothing_is_denied", no_authorizer)
+        .rig_test("kafka_4_has_rules_and_proxies_too", kafka_4)
         .rig_test("nodes_can_run_for_throughput", throughput)
         .rig_test("scram_with_the_right_password_connects", scram)
         .rig_test("plain_with_the_right_password_connects", plain)
@@ -235,7 +236,8 @@ async fn denied_writes(cluster: &KafkaCluster) -> TestResult {
     produce(&other).await?;
 
     cluster.allow_write(&denied)?;
-    produce(&denied).await?;
+    // A client that was refused believes it until it asks for metadata again.
+    eventually(TEN_SECONDS, async || produce(&denied).await.is_ok()).await?;
     Ok(())
 }
 
@@ -248,6 +250,28 @@ async fn no_authorizer(_: &KafkaCluster) -> TestResult {
         matches!(refused, Err(RigError::NotDone { code: 54, .. })),
         "{refused:?}"
     );
+    Ok(())
+}
+
+async fn kafka_4(_: &KafkaCluster) -> TestResult {
+    let cluster = KafkaCluster::builder()
+        .version("4.1.1")
+        .authorizer(true)
+        .proxied(true)
+        .start()?;
+    let topics = Topics::new(&cluster.proxied_bootstrap_servers()?)?;
+    let record = || NewRecord::to("t").value("v");
+    topics.create("t", 1).await?;
+    topics.produce(record()).await?;
+
+    cluster.deny_write("t")?;
+    assert!(topics.produce(record()).await.is_err());
+    cluster.allow_write("t")?;
+
+    // A client that was refused believes it until it asks for metadata again.
+    eventually(TEN_SECONDS, async || topics.produce(record()).await.is_ok()).await?;
+    assert_eq!(cluster.proxy(1)?.counters().requests(ApiKey::PRODUCE), 3);
+    assert_eq!(topics.read_all("t").await?.len(), 2);
     Ok(())
 }
 

@@ -107,6 +107,8 @@ async fn rule(cluster: &KafkaCluster) -> TestResult {
     }
 
     cluster.allow_write(&topic)?;
+    // Another client: one that was refused believes it until it asks for metadata again.
+    let topics = Topics::new(cluster.bootstrap_servers())?;
     for partition in 0..3 {
         let record = NewRecord::to(&topic).partition(partition).value("v");
         topics.produce(record).await?;
