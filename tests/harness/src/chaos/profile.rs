@@ -2,7 +2,6 @@
 
 use clap::ValueEnum;
 
-use super::network;
 use super::scenario::{KINDS, Kind, Scenario, Size};
 
 /// How much is tried.
@@ -39,9 +38,6 @@ impl Profile {
                 if !only.is_empty() {
                     return only.iter().any(|name| name == kind.name);
                 }
-                if kind.is_proxied && !network::IS_THERE {
-                    return false;
-                }
                 match self {
                     Self::Short => kind.is_short,
                     Self::Long if kind.is_repeated => n % REPEATED == place as u64 % REPEATED,
@@ -66,7 +62,6 @@ const REPEATED: u64 = 2;
 
 #[cfg(test)]
 mod tests {
-    use super::network::IS_THERE;
     use super::{KINDS, Profile};
 
     #[test]
@@ -79,7 +74,7 @@ mod tests {
             .map(|t| t.records)
             .sum();
         assert!(records >= 2_000_000, "{records}");
-        for kind in KINDS.iter().filter(|kind| !kind.is_proxied || IS_THERE) {
+        for kind in KINDS {
             assert!(
                 scenarios.iter().any(|one| one.name == kind.name),
                 "{}",

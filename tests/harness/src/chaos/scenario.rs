@@ -46,8 +46,6 @@ pub(crate) struct Kind {
     pub(crate) is_short: bool,
     /// The long profile runs it with every second of its seeds, others once.
     pub(crate) is_repeated: bool,
-    /// Hurts the network, for which the rig needs a proxy.
-    pub(crate) is_proxied: bool,
     make: fn(u64, Size) -> Scenario,
 }
 
@@ -64,7 +62,6 @@ pub(crate) const KINDS: [Kind; 8] = [
         about: "kill -9 of workers, others come and go; records of every kind",
         is_short: true,
         is_repeated: true,
-        is_proxied: false,
         make: kills,
     },
     Kind {
@@ -72,7 +69,6 @@ pub(crate) const KINDS: [Kind; 8] = [
         about: "workers join and leave in order every 2 s",
         is_short: true,
         is_repeated: true,
-        is_proxied: false,
         make: storm,
     },
     Kind {
@@ -80,7 +76,6 @@ pub(crate) const KINDS: [Kind; 8] = [
         about: "a worker sleeps through its session and wakes up; nine of ten records have the same key",
         is_short: true,
         is_repeated: false,
-        is_proxied: false,
         make: zombie,
     },
     Kind {
@@ -88,7 +83,6 @@ pub(crate) const KINDS: [Kind; 8] = [
         about: "a compacted topic and one with transactions, which have gaps; workers are killed",
         is_short: true,
         is_repeated: false,
-        is_proxied: false,
         make: topics,
     },
     Kind {
@@ -96,7 +90,6 @@ pub(crate) const KINDS: [Kind; 8] = [
         about: "kill -9 of a leader, of the group's coordinator, and of all brokers",
         is_short: true,
         is_repeated: false,
-        is_proxied: false,
         make: brokers,
     },
     Kind {
@@ -104,7 +97,6 @@ pub(crate) const KINDS: [Kind; 8] = [
         about: "late answers, one way cut, connections reset, single requests held; members come and go",
         is_short: true,
         is_repeated: false,
-        is_proxied: true,
         make: network,
     },
     Kind {
@@ -112,7 +104,6 @@ pub(crate) const KINDS: [Kind; 8] = [
         about: "rolling restarts in order: nothing may be handled twice",
         is_short: false,
         is_repeated: false,
-        is_proxied: false,
         make: rolling,
     },
     Kind {
@@ -120,7 +111,6 @@ pub(crate) const KINDS: [Kind; 8] = [
         about: "SIGTERM at random moments, with brokers up and down: each ends in its grace + 2 s",
         is_short: false,
         is_repeated: false,
-        is_proxied: false,
         make: stops,
     },
 ];
