@@ -153,6 +153,10 @@ impl Engine {
             }
             partition.must_seek = must_seek.then_some(position);
             partition.next_offset = offset;
+            if self.is_held_back(&at) {
+                // An error that comes meanwhile is taken for that of the partition under trial.
+                pause.push(at.clone());
+            }
             if self.paused_topics.contains(&*at.topic) {
                 partition.is_paused = true;
                 pause.push(at.clone());

@@ -1019,8 +1019,10 @@ impl World {
                 if is_over(index) || has_failed || entry.kind == Kind::Undecodable {
                     continue;
                 }
-                let waits =
-                    (turn.start..index).any(|i| !is_over(i) && self.shares_chain(&log[i], entry));
+                // The answer to a parked record's write is lost: it may have been handled, and its key waits all the same.
+                let waits = (turn.start..index).any(|i| {
+                    (!is_over(i) || log[i].is_doubled) && self.shares_chain(&log[i], entry)
+                });
                 let runs = running
                     .iter()
                     .any(|call| call.at == *at && call.index == index);
