@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use regex_lite::Regex;
 use tokio::sync::Semaphore;
@@ -186,6 +187,18 @@ pub enum Problem {
         topic: String,
         /// What the cluster said.
         source: ClientError,
+    },
+    /// A retry topic that is not as it has to be.
+    #[error("{place}: {handler}: retry topic \"{topic}\" {problem}")]
+    RetryTopic {
+        /// Where.
+        place: Place,
+        /// The handler.
+        handler: String,
+        /// The retry topic.
+        topic: String,
+        /// What is wrong with it, and what to do.
+        problem: String,
     },
     /// The configuration is wrong.
     #[error("{0}")]
@@ -432,6 +445,16 @@ impl Planning {
         }
         if options.retry.initial > options.retry.max {
             wrong("the retry's initial wait is longer than its max");
+        }
+        let waits = &options.retry_topics;
+        if waits.iter().any(Duration::is_zero) || !waits.is_sorted_by(|a, b| a < b) {
+            wrong("retry_topics are waits above 0, each longer than the one before");
+        }
+        let breaker = options.breaker;
+        if !(breaker.ratio > 0.0) || breaker.records == 0 {
+            wrong(
+                "the breaker's ratio is above 0, and records 1 or more; Breaker::OFF switches it off",
+            );
         }
         if options.topics.is_empty() && options.pattern.is_none() {
             wrong("it has neither a topic nor a pattern");

@@ -13,6 +13,7 @@ mod outage;
 mod producer;
 mod rebalance;
 mod redrive;
+mod retry_topics;
 mod security;
 mod shutdown;
 mod startup;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     let suite = delivery::add(suite);
     let suite = failure::add(suite);
     let suite = redrive::add(suite);
+    let suite = retry_topics::add(suite);
     let suite = bad_input::add(suite);
     let suite = startup::add(suite);
     let suite = outage::add(suite);

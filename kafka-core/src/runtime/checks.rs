@@ -57,6 +57,7 @@ impl<'a> Checks<'a> {
             for (topic, handler) in &group.topics {
                 let partitions = self.source(topic, handler);
                 self.dead_letter(group, topic, handler, partitions);
+                self.retry_topics(group, topic, handler, partitions);
             }
             for (pattern, handler) in group.routes.patterns() {
                 match self.cluster.topics(QUESTION) {
@@ -64,6 +65,7 @@ impl<'a> Checks<'a> {
                         for topic in topics.iter().filter(|topic| pattern.is_match(topic)) {
                             let partitions = self.source(&Arc::from(topic.as_str()), handler);
                             self.dead_letter(group, topic, handler, partitions);
+                            self.retry_topics(group, topic, handler, partitions);
                         }
                     }
                     Err(source) => self.problem_of_topic(pattern.as_str(), handler, source),
@@ -158,6 +160,38 @@ impl<'a> Checks<'a> {
     }
 }
 
+impl Checks<'_> {
+    /// Makes sure that a handler's retry topics are there, with the partitions of their source.
+    fn retry_topics(
+        &mut self,
+        group: &GroupPlan,
+        topic: &str,
+        handler: &ActiveHandler,
+        partitions: Option<usize>,
+    ) {
+        let Some(partitions) = partitions else {
+            return;
+        };
+        for (name, _) in handler.retry_topics(&group.group_id, topic) {
+            let problem = match ensure_topic(self.cluster, &name, partitions) {
+                Ok(Some(found)) if found < partitions => format!(
+                    "has {found} partitions, and its source {partitions}: it needs as many, so add some"
+                ),
+                Ok(_) => continue,
+                Err(error) => format!(
+                    "cannot be created: {error}; create it by hand, or leave retry_topics out"
+                ),
+            };
+            self.problems.push(Problem::RetryTopic {
+                place: handler.handler.place(),
+                handler: handler.name.to_string(),
+                topic: name.to_string(),
+                problem,
+            });
+        }
+    }
+}
+
 /// Asks for a topic; one that was created a moment ago is not known to every broker yet.
 fn known_by_now(cluster: &dyn Cluster, topic: &str) -> Result<usize, ClientError> {
     let until = Instant::now() + JUST_CREATED;
@@ -185,16 +219,17 @@ fn auto_created(cluster: &dyn Cluster, topic: &str) -> Result<usize, ClientError
     }
 }
 
-/// Creates a topic unless it is there.
+/// Creates a topic unless it is there; returns how many partitions it has if it was.
 pub(crate) fn ensure_topic(
     cluster: &dyn Cluster,
     topic: &str,
     partitions: usize,
-) -> Result<(), ClientError> {
+) -> Result<Option<usize>, ClientError> {
     match cluster.partitions(topic, QUESTION) {
-        Ok(_) => Ok(()),
+        Ok(found) => Ok(Some(found)),
         Err(ClientError::UnknownTopic(_)) => {
-            cluster.create_topic(topic, partitions, None, QUESTION)
+            cluster.create_topic(topic, partitions, None, QUESTION)?;
+            Ok(None)
         }
         Err(error) => Err(error),
     }

@@ -200,8 +200,13 @@ fn recoveries(
         let is_out = outages
             .iter()
             .any(|(from, until)| *from < recovered && strike.ns < *until);
+        // The group waits for a member that was killed, whoever comes or goes meanwhile.
+        let is_after_kill = evidence.strikes[..index].iter().any(|earlier| {
+            matches!(earlier.kind, StrikeKind::Kill | StrikeKind::Suspend)
+                && between(earlier.ns, strike.ns) < evidence.limits.kill_recovery
+        });
         // A time with two faults in it is no measure of either.
-        if !is_alone || is_out {
+        if !is_alone || is_after_kill || is_out {
             continue;
         }
         recoveries.push((strike.kind, took));
