@@ -16,10 +16,6 @@ mod extract;
 mod failure;
 mod handler;
 mod manager;
-#[cfg_attr(
-    not(feature = "simulation"),
-    allow(unreachable_pub, reason = "public for the simulation")
-)]
 mod mutant;
 mod observe;
 mod outcome;

@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(
     not(feature = "simulation"),
-    allow(dead_code, reason = "no build for users has them")
+    expect(unreachable_pub, reason = "public for the simulation")
 )]
 #[repr(u8)]
 pub enum Mutant {

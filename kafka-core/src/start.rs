@@ -451,7 +451,7 @@ impl Planning {
             wrong("retry_topics are waits above 0, each longer than the one before");
         }
         let breaker = options.breaker;
-        if !(breaker.ratio > 0.0) || breaker.records == 0 {
+        if breaker.ratio.is_nan() || breaker.ratio <= 0.0 || breaker.records == 0 {
             wrong(
                 "the breaker's ratio is above 0, and records 1 or more; Breaker::OFF switches it off",
             );

@@ -73,29 +73,26 @@ impl Engine {
         if mutant::is_active(Mutant::SkipUnreadable) {
             return;
         }
-        match self.corrupt.trial.take() {
-            Some(Trial { at, from, .. }) => {
-                let (offset, reads) = self.corrupt.failed.entry(at.clone()).or_insert((from, 0));
-                if *offset == from {
-                    *reads += 1;
-                } else {
-                    (*offset, *reads) = (from, 1);
-                }
-                if *reads >= READS {
-                    self.put_aside(&at, from, error, now);
-                } else {
-                    self.corrupt.suspects.push(at.clone());
-                }
-                self.go_back(&[at]);
+        if let Some(Trial { at, from, .. }) = self.corrupt.trial.take() {
+            let (offset, reads) = self.corrupt.failed.entry(at.clone()).or_insert((from, 0));
+            if *offset == from {
+                *reads += 1;
+            } else {
+                (*offset, *reads) = (from, 1);
             }
-            None => {
-                let partitions = self.dispatch.partitions.iter();
-                let readable = partitions
-                    .filter(|p| !p.is_paused && !self.corrupt.aside.contains_key(&p.state.at));
-                let suspects: Vec<_> = readable.map(|p| p.state.at.clone()).collect();
-                self.go_back(&suspects);
-                self.corrupt.suspects = suspects;
+            if *reads >= READS {
+                self.put_aside(&at, from, error, now);
+            } else {
+                self.corrupt.suspects.push(at.clone());
             }
+            self.go_back(&[at]);
+        } else {
+            let partitions = self.dispatch.partitions.iter();
+            let readable = partitions
+                .filter(|p| !p.is_paused && !self.corrupt.aside.contains_key(&p.state.at));
+            let suspects: Vec<_> = readable.map(|p| p.state.at.clone()).collect();
+            self.go_back(&suspects);
+            self.corrupt.suspects = suspects;
         }
     }
 

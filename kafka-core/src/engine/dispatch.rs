@@ -42,18 +42,29 @@ pub(crate) struct Assigned {
     pub(crate) source: Option<Arc<str>>,
 }
 
+/// A partition that is about to be read.
+pub(crate) struct NewPartition<'a> {
+    pub(crate) at: TopicPartition,
+    pub(crate) epoch: Epoch,
+    pub(crate) lanes: usize,
+    pub(crate) handler: &'a Arc<ActiveHandler>,
+    /// Earlier assignments of it whose calls may still run.
+    pub(crate) after: &'a [Arc<PartitionState>],
+    /// Its place among the retry topics, if there are any.
+    pub(crate) parking: Option<&'a LaneParking>,
+}
+
 impl Assigned {
-    /// Starts `lanes` lanes for a partition; `after` are earlier assignments of it whose calls may still run.
-    pub(crate) fn start(
-        at: TopicPartition,
-        epoch: Epoch,
-        lanes: usize,
-        handler: &Arc<ActiveHandler>,
-        group: &GroupServices,
-        after: &[Arc<PartitionState>],
-        parking: Option<&LaneParking>,
-        spawner: &Spawner,
-    ) -> Self {
+    /// Starts the lanes of a partition.
+    pub(crate) fn start(new: NewPartition<'_>, group: &GroupServices, spawner: &Spawner) -> Self {
+        let NewPartition {
+            at,
+            epoch,
+            lanes,
+            handler,
+            after,
+            parking,
+        } = new;
         let state = Arc::new(PartitionState::new(at, epoch));
         let lanes = if handler.ordering == Ordering::Partition {
             1

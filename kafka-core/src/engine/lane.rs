@@ -442,21 +442,11 @@ where
         }
     }
 
-    /// Deals with the outcome of an attempt.
-    fn finish(
-        &mut self,
-        slot: usize,
-        outcome: Outcome,
-        lane: &Arc<LaneShared>,
-        cx: &mut Context<'_>,
-    ) {
-        let at = &mut self.slots[slot];
-        let Some(work) = &mut at.work else {
-            unreachable!("a call that ends has work");
+    /// Takes note of how an attempt ended, for the breaker.
+    fn count(&mut self, slot: usize, has_failed: bool, lane: &LaneShared) {
+        let Some(work) = &mut self.slots[slot].work else {
+            return;
         };
-        let observers = &lane.group.observers;
-        let handler = &*lane.handler.name;
-        let has_failed = matches!(outcome, Outcome::Fail(_));
         if std::mem::take(&mut work.is_probe) {
             Self::tell_breaker(lane, |breaker, now| breaker.probed(!has_failed, now));
         } else if work.attempt == 1 && has_failed {
@@ -465,6 +455,24 @@ where
         } else if work.attempt == 1 {
             self.good += 1;
         }
+    }
+
+    /// Deals with the outcome of an attempt.
+    fn finish(
+        &mut self,
+        slot: usize,
+        outcome: Outcome,
+        lane: &Arc<LaneShared>,
+        cx: &mut Context<'_>,
+    ) {
+        let observers = &lane.group.observers;
+        let handler = &*lane.handler.name;
+        let has_failed = matches!(outcome, Outcome::Fail(_));
+        self.count(slot, has_failed, lane);
+        let at = &mut self.slots[slot];
+        let Some(work) = &mut at.work else {
+            unreachable!("a call that ends has work");
+        };
         let failure = match outcome {
             Outcome::Ack => {
                 if let Some(started) = work.started.filter(|_| self.timed) {
@@ -521,6 +529,21 @@ where
             at.stage = Stage::Backoff(Box::pin(tokio::time::sleep(after)));
             return self.poll_slot(slot, lane, cx);
         }
+        self.give_up(slot, record, failure, lane, cx);
+    }
+
+    /// Deals with a record that has had its last attempt here.
+    fn give_up(
+        &mut self,
+        slot: usize,
+        record: Record,
+        failure: Failure,
+        lane: &Arc<LaneShared>,
+        cx: &mut Context<'_>,
+    ) {
+        let observers = &lane.group.observers;
+        let handler = &*lane.handler.name;
+        let at = &mut self.slots[slot];
         at.permit = None;
         if let Some(parking) = lane
             .parking

@@ -155,7 +155,7 @@ impl LaneShared {
         }
         let count = self.polling.count.load(Atomic::Acquire);
         let mut watched = lock(&self.watched);
-        if count % 2 == 0 {
+        if count.is_multiple_of(2) {
             *watched = None;
             return;
         }

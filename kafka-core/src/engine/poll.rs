@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::backpressure::Budget;
 use super::corrupt::Corrupt;
-use super::dispatch::{Assigned, Dispatch};
+use super::dispatch::{Assigned, Dispatch, NewPartition};
 use super::fence::Fenced;
 use super::lane_task::LaneParking;
 use super::monitor::{Monitor, Shown};
@@ -373,16 +373,15 @@ impl Engine {
         let parking = self.parking_of(at, epoch);
         let after = self.earlier(at, parking.as_ref());
         let parking = parking.map(|parking| LaneParking { parking, stage: 0 });
-        Some(Assigned::start(
-            at.clone(),
+        let new = NewPartition {
+            at: at.clone(),
             epoch,
             lanes,
-            &handler,
-            &self.group,
-            &after,
-            parking.as_ref(),
-            &self.spawner,
-        ))
+            handler: &handler,
+            after: &after,
+            parking: parking.as_ref(),
+        };
+        Some(Assigned::start(new, &self.group, &self.spawner))
     }
 
     /// Returns the earlier assignments of a partition, and of its retry topics, whose calls may still run.

@@ -340,10 +340,10 @@ impl Engine {
                     .filter(of_revoke)
                     .chain(parked);
                 let late: Vec<_> = late.filter(|p| !p.state.is_over()).collect();
-                late.iter().for_each(|p| {
-                    p.state.fence();
-                    p.wake();
-                });
+                for partition in &late {
+                    partition.state.fence();
+                    partition.wake();
+                }
                 (now, late.iter().map(|p| p.running_calls()).sum())
             });
             if now.saturating_duration_since(since) < FENCE_WAIT {

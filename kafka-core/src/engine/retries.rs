@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::dispatch::{Assigned, hash_of};
+use super::dispatch::{Assigned, NewPartition, hash_of};
 use super::lane::parking_chain;
 use super::lane_task::LaneParking;
 use super::partition::Epoch;
@@ -94,7 +94,10 @@ enum Phase {
 
 /// What the first reading of a source's retry topics found: the places of each record, by chain and source offset.
 #[derive(Default)]
-struct Found(BTreeMap<(Option<u64>, i64), Vec<(Place, Offset)>>);
+struct Found(BTreeMap<ChainOffset, Vec<(Place, Offset)>>);
+
+/// A chain, and an offset in the source.
+type ChainOffset = (Option<u64>, i64);
 
 impl Found {
     fn add(&mut self, chain: Option<u64>, offset: i64, place: (Place, Offset)) {
@@ -626,16 +629,15 @@ impl Engine {
                 parking: Arc::clone(&opening.parking),
                 stage,
             };
-            let mut assigned = Assigned::start(
+            let new = NewPartition {
                 at,
-                Epoch(self.epoch),
-                opening.lanes,
-                &handler,
-                &self.group,
-                &after,
-                Some(&parking),
-                &self.spawner,
-            );
+                epoch: Epoch(self.epoch),
+                lanes: opening.lanes,
+                handler: &handler,
+                after: &after,
+                parking: Some(&parking),
+            };
+            let mut assigned = Assigned::start(new, &self.group, &self.spawner);
             assigned.source = Some(Arc::clone(&opening.source.topic));
             assigned.state.set_stored(from);
             assigned.state.set_committed(from);

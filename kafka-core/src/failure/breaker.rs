@@ -46,7 +46,7 @@ impl Default for Breaker {
 
 /// The first wait while it is open; doubled each time that the attempt in between fails.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// May an attempt be started?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,7 +42,9 @@ fn short(wait: Duration) -> String {
         (60_000, "m"),
         (1000, "s"),
     ];
-    let unit = units.iter().find(|(size, _)| ms >= *size && ms % size == 0);
+    let unit = units
+        .iter()
+        .find(|(size, _)| ms >= *size && ms.is_multiple_of(*size));
     match unit {
         Some((size, name)) => format!("{}{name}", ms / size),
         None => format!("{ms}ms"),
@@ -256,7 +258,7 @@ mod tests {
     use super::*;
 
     fn parking() -> Parking {
-        let topics = ["1m", "10m"].map(|name| (Arc::from(name), Duration::from_secs(60)));
+        let topics = ["1m", "10m"].map(|name| (Arc::from(name), Duration::from_mins(1)));
         Parking::new(topics.to_vec(), 1, "me".into())
     }
 

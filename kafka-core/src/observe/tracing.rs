@@ -71,6 +71,7 @@ impl Observer for TracingObserver {
         enabled!(target: TARGET, Level::DEBUG)
     }
 
+    #[expect(clippy::too_many_lines, reason = "a line of log for each event")]
     fn observe(&self, event: &Event<'_>) {
         match event {
             Event::Handled {
@@ -178,6 +179,7 @@ impl Observer for TracingObserver {
 }
 
 /// Events that are about a group, a partition or the whole runtime.
+#[expect(clippy::too_many_lines, reason = "a line of log for each event")]
 fn of_group(event: &Event<'_>) {
     match event {
         Event::Starting { table } => info!(target: TARGET, "starting\n{table}"),

@@ -11,7 +11,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 #[derive(Default)]
 struct Tasks {
-    tasks: Vec<Option<Task>>,
+    all: Vec<Option<Task>>,
     /// Woken and not run since.
     ready: Vec<usize>,
     is_closed: bool,
@@ -29,8 +29,8 @@ impl TaskQueue {
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks();
         if !tasks.is_closed {
-            let id = tasks.tasks.len();
-            tasks.tasks.push(Some(Box::pin(task)));
+            let id = tasks.all.len();
+            tasks.all.push(Some(Box::pin(task)));
             tasks.ready.push(id);
         }
     }
@@ -43,7 +43,7 @@ impl TaskQueue {
         }
         let at = random.below(tasks.ready.len());
         let id = tasks.ready.swap_remove(at);
-        let Some(mut task) = tasks.tasks[id].take() else {
+        let Some(mut task) = tasks.all[id].take() else {
             return true;
         };
         drop(tasks);
@@ -56,7 +56,7 @@ impl TaskQueue {
             Poll::Pending => {
                 let mut tasks = self.tasks();
                 if !tasks.is_closed {
-                    tasks.tasks[id] = Some(task);
+                    tasks.all[id] = Some(task);
                 }
             }
         }
@@ -68,7 +68,7 @@ impl TaskQueue {
         let mut tasks = self.tasks();
         tasks.is_closed = true;
         tasks.ready.clear();
-        let dropped = std::mem::take(&mut tasks.tasks);
+        let dropped = std::mem::take(&mut tasks.all);
         drop(tasks);
         // Their destructors may wake and lock.
         drop(dropped);

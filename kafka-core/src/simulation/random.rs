@@ -1,4 +1,4 @@
-//! A small generator (SplitMix64, Steele, Lea and Flood 2014): a seed has to give the same run for ever.
+//! A small generator (`SplitMix64`, Steele, Lea and Flood 2014): a seed has to give the same run for ever.
 
 /// See the module.
 #[derive(Debug)]

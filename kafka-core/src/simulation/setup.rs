@@ -10,6 +10,10 @@ use crate::failure::policy::FailurePolicy;
 use crate::handler::Ordering;
 
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that happens in a run or does not"
+)]
 pub(super) struct Setup {
     pub(super) partitions: i32,
     pub(super) members: usize,

@@ -394,10 +394,52 @@ impl World {
         });
         self.counts.calls += 1;
 
-        let earlier = &self.logs[&at][..index];
+        self.check_order(member, &at, index, &entry, &what);
+        self.set_turn(member, &at, index, TurnFate::Started);
+        self.check_overlap(member, &at, index, &entry, &what);
+        self.check_owner(member, epoch, &at, &what);
+        self.check_attempt(member, &at, index, meta, &what);
+        let turn = self
+            .turns
+            .get(&(member, at.clone()))
+            .map_or(0, |turn| turn.id);
+        let id = self.next_call;
+        self.next_call += 1;
+        self.calls.insert(
+            id,
+            Call {
+                member,
+                epoch,
+                at,
+                index,
+                turn,
+                since: now(),
+                is_reported: false,
+            },
+        );
+        let kind = match entry.kind {
+            // One by one, as the breaker lets them, would take for ever.
+            _ if self.is_released && self.setup.breaker != Breaker::OFF => Kind::Good,
+            Kind::Transient(times) if meta.attempt() > times => Kind::Good,
+            kind if kind.is_hanging() && (self.is_released || meta.attempt() > 1) => Kind::Good,
+            kind => kind,
+        };
+        (id, kind)
+    }
+
+    /// Nothing of a key is passed by what is behind it.
+    fn check_order(
+        &mut self,
+        member: MemberId,
+        at: &TopicPartition,
+        index: usize,
+        entry: &Entry,
+        what: &str,
+    ) {
+        let earlier = &self.logs[at][..index];
         let open = earlier
             .iter()
-            .find(|e| e.fate == Fate::Open && self.shares_chain(e, &entry));
+            .find(|e| e.fate == Fate::Open && self.shares_chain(e, entry));
         if let Some(open) = open {
             let text = format!(
                 "{what}: started before offset {} of its key was settled",
@@ -408,21 +450,31 @@ impl World {
         if let Some(turn) = self.turns.get(&(member, at.clone())) {
             let mut later = turn.fates.range(index + 1..);
             let passed = later.find(|(later, fate)| {
-                **fate != TurnFate::Parked && self.shares_chain(&self.logs[&at][**later], &entry)
+                **fate != TurnFate::Parked && self.shares_chain(&self.logs[at][**later], entry)
             });
             if let Some((later, _)) = passed {
                 let text = format!(
                     "{what}: a step back from offset {}",
-                    self.logs[&at][*later].offset
+                    self.logs[at][*later].offset
                 );
                 self.violate(Check::Order, text);
             }
         }
-        self.set_turn(member, &at, index, TurnFate::Started);
+    }
+
+    /// One call at a time for a key.
+    fn check_overlap(
+        &mut self,
+        member: MemberId,
+        at: &TopicPartition,
+        index: usize,
+        entry: &Entry,
+        what: &str,
+    ) {
         let overlapping = self.calls.values().find(|call| {
             let other = &self.logs[&call.at][call.index];
-            call.at == at
-                && (call.index == index || self.shares_chain(other, &entry))
+            call.at == *at
+                && (call.index == index || self.shares_chain(other, entry))
                 && (call.member == member
                     || !self.zombies.contains(&(call.member, at.clone()))
                         && !self.zombies.contains(&(member, at.clone()))
@@ -436,7 +488,17 @@ impl World {
             );
             self.violate(Check::Exclusive, text);
         }
-        self.check_owner(member, epoch, &at, &what);
+    }
+
+    /// Attempts count one by one up to the limit, as many calls run as may, and none if nearly everything fails.
+    fn check_attempt(
+        &mut self,
+        member: MemberId,
+        at: &TopicPartition,
+        index: usize,
+        meta: &crate::RecordMetadata,
+        what: &str,
+    ) {
         if self.broken.get(&member).is_some_and(|until| now() < *until) {
             self.violate(
                 Check::Breaker,
@@ -445,7 +507,7 @@ impl World {
         }
         let attempts = self
             .attempts
-            .entry((member, epoch, at.clone(), index))
+            .entry((member, meta.epoch(), at.clone(), index))
             .or_default();
         *attempts += 1;
         let (counted, attempt) = (*attempts, meta.attempt());
@@ -472,32 +534,6 @@ impl World {
                 format!("{what}: {running} calls run at once"),
             );
         }
-        let turn = self
-            .turns
-            .get(&(member, at.clone()))
-            .map_or(0, |turn| turn.id);
-        let id = self.next_call;
-        self.next_call += 1;
-        self.calls.insert(
-            id,
-            Call {
-                member,
-                epoch,
-                at,
-                index,
-                turn,
-                since: now(),
-                is_reported: false,
-            },
-        );
-        let kind = match entry.kind {
-            // One by one, as the breaker lets them, would take for ever.
-            _ if self.is_released && self.setup.breaker != Breaker::OFF => Kind::Good,
-            Kind::Transient(times) if attempt > times => Kind::Good,
-            kind if kind.is_hanging() && (self.is_released || attempt > 1) => Kind::Good,
-            kind => kind,
-        };
-        (id, kind)
     }
 
     fn check_owner(&mut self, member: MemberId, epoch: u64, at: &TopicPartition, what: &str) {
@@ -548,15 +584,12 @@ impl World {
 
     /// A breaker opened, or closed.
     pub(super) fn broke(&mut self, member: MemberId, wait: Option<Duration>) {
-        match wait {
-            Some(wait) => {
-                self.counts.breaks += 1;
-                self.broken.insert(member, now() + wait);
-            }
-            None => {
-                self.broken.remove(&member);
-                self.mended.insert(member, now());
-            }
+        if let Some(wait) = wait {
+            self.counts.breaks += 1;
+            self.broken.insert(member, now() + wait);
+        } else {
+            self.broken.remove(&member);
+            self.mended.insert(member, now());
         }
     }
 
