@@ -218,10 +218,10 @@ impl Pass {
             let before = taken.records.len();
             // One by one: the bytes are not known before.
             match self.consumer.poll(wait, 1, &mut taken) {
-                Polled::Error(error) if is_final(&error) => {
+                Polled::Error(error) | Polled::Fenced(error) if is_final(&error) => {
                     return Err(self.reading_failed(error));
                 }
-                Polled::Error(error) => {
+                Polled::Error(error) | Polled::Fenced(error) => {
                     self.last_error = Some(error);
                     break;
                 }
@@ -583,7 +583,8 @@ impl Pass {
                 }
                 Err(error) => reason = error,
             }
-            if let Polled::Error(error) = self.consumer.poll(POLL, 1, &mut Nobody) {
+            let polled = self.consumer.poll(POLL, 1, &mut Nobody);
+            if let Polled::Error(error) | Polled::Fenced(error) = polled {
                 reason = error;
             }
             if is_final(&reason) || Instant::now() >= until {
@@ -764,7 +765,7 @@ fn readings(
         let answer = consumer.committed(&places, PATIENCE);
         match consumer.poll(Duration::ZERO, 1, &mut Nobody) {
             // Without the right to use the group, that is said here, and the question runs out of time.
-            Polled::Error(reason) if answer.is_err() => Err(reason),
+            Polled::Error(reason) | Polled::Fenced(reason) if answer.is_err() => Err(reason),
             _ => answer,
         }
     });
