@@ -223,7 +223,9 @@ fn limit(evidence: &Evidence, strike: &Strike) -> Option<Duration> {
         StrikeKind::Kill | StrikeKind::Suspend | StrikeKind::Resume => {
             Some(evidence.limits.kill_recovery)
         }
-        StrikeKind::Terminate | StrikeKind::Join => Some(evidence.limits.rebalance_recovery),
+        // It leaves the group when it has finished what runs, or its grace is over.
+        StrikeKind::Terminate => Some(evidence.limits.grace + evidence.limits.rebalance_recovery),
+        StrikeKind::Join => Some(evidence.limits.rebalance_recovery),
         StrikeKind::Healed => Some(evidence.limits.broker_recovery),
         StrikeKind::Outage => None,
     }
