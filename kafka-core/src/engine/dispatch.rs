@@ -209,6 +209,11 @@ impl Dispatch {
         self.partitions.iter_mut().find(|p| p.state.at == *at)
     }
 
+    /// Returns what the member reads.
+    pub(crate) fn places(&self) -> Vec<TopicPartition> {
+        self.partitions.iter().map(|p| p.state.at.clone()).collect()
+    }
+
     pub(crate) fn remove(&mut self, at: &TopicPartition) -> Option<Assigned> {
         let index = self.partitions.iter().position(|p| p.state.at == *at)?;
         self.last = 0;

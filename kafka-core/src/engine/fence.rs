@@ -11,6 +11,9 @@ use crate::mutant::{self, Mutant};
 use crate::observe::{Event, Suspicion};
 use crate::record::{Offset, TopicPartition};
 
+/// The wait until it is asked again where to go on.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Partitions that are fenced until the group has spoken.
 pub(super) struct Fenced {
     /// With the offset up to which everything was finished.
@@ -22,12 +25,7 @@ pub(super) struct Fenced {
 impl Engine {
     /// Fences everything that is assigned.
     pub(super) fn suspect(&mut self, why: Suspicion, now: Instant) {
-        let partitions: Vec<_> = self
-            .dispatch
-            .partitions
-            .iter()
-            .map(|p| p.state.at.clone())
-            .collect();
+        let partitions = self.dispatch.places();
         if partitions.is_empty() {
             return;
         }
@@ -110,40 +108,29 @@ impl Engine {
         else {
             return;
         };
-        if self.monitor.is_unreachable() {
+        let positions = if self.monitor.is_unreachable() {
             // Nobody to hear it from.
+            None
+        } else {
+            match self.positions(&fenced.partitions) {
+                Ok(positions) => Some(positions),
+                Err(error) => {
+                    self.client_error(error);
+                    None
+                }
+            }
+        };
+        let Some(positions) = positions else {
             self.fenced = Some(Fenced {
-                until: now + Duration::from_secs(1),
+                until: now + ASK_AGAIN,
                 ..fenced
             });
             return;
-        }
-        let positions = match self.positions(&fenced.partitions) {
-            Ok(positions) => positions,
-            Err(error) => {
-                self.client_error(error);
-                self.fenced = Some(Fenced {
-                    until: now + Duration::from_secs(1),
-                    ..fenced
-                });
-                return;
-            }
         };
         self.begin(positions, true);
-        let resume: Vec<_> = self
-            .dispatch
-            .partitions
-            .iter()
-            .filter(|p| {
-                !p.is_paused
-                    && !self.is_held_back(&p.state.at)
-                    && fenced.partitions.iter().any(|(at, _)| *at == p.state.at)
-            })
-            .map(|p| p.state.at.clone())
-            .collect();
         for index in 0..self.dispatch.partitions.len() {
             self.seek(index);
         }
-        self.report(|consumer| consumer.resume(&resume));
+        self.resume_free(|at| fenced.partitions.iter().any(|(fenced, _)| fenced == at));
     }
 }

@@ -432,6 +432,16 @@ impl Engine {
         self.publish();
     }
 
+    /// Fetches again from those of these partitions that nothing else keeps paused.
+    pub(super) fn resume_free(&mut self, of: impl Fn(&TopicPartition) -> bool) {
+        let partitions = self.dispatch.partitions.iter();
+        let free = partitions.filter(|p| {
+            of(&p.state.at) && !p.is_paused && !p.is_full && !self.is_held_back(&p.state.at)
+        });
+        let free: Vec<_> = free.map(|p| p.state.at.clone()).collect();
+        self.report(|consumer| consumer.resume(&free));
+    }
+
     pub(super) fn report(
         &mut self,
         call: impl FnOnce(&mut dyn Consumer) -> Result<(), ClientError>,

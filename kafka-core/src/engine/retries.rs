@@ -169,9 +169,7 @@ impl RetryTopic {
             Phase::Scanning => {
                 self.last_news = tokio::time::Instant::now().into_std();
                 if let Some(origin) = origin.filter(|_| record.offset < self.end) {
-                    let hash = hash_of(record.key, 0);
-                    let chain =
-                        parking_chain(self.assigned.handler.ordering, record.key.map(|_| hash));
+                    let chain = self.chain(record);
                     self.found
                         .push((chain, origin.offset.0, self.due(&origin), record.offset));
                 }
@@ -182,6 +180,12 @@ impl RetryTopic {
             }
             Phase::Feeding => self.feed(record, origin),
         }
+    }
+
+    /// The chain of a record, as the source's lanes have it.
+    fn chain(&self, record: &RawRecord<'_>) -> Option<u64> {
+        let key_hash = record.key.map(|key| hash_of(Some(key), 0));
+        parking_chain(self.assigned.handler.ordering, key_hash)
     }
 
     /// A wait is never longer than its topic's, whatever a header says.
@@ -228,8 +232,7 @@ impl RetryTopic {
             return;
         }
         if !self.parking.take(self.stage, origin.offset) {
-            let hash = hash_of(record.key, 0);
-            let chain = parking_chain(self.assigned.handler.ordering, record.key.map(|_| hash));
+            let chain = self.chain(record);
             let stage = self.stage;
             self.parking.enter(chain, Place { stage, due_ms });
         }
@@ -756,20 +759,7 @@ impl Engine {
         if let Err(error) = retries.consumer.resume(&fed) {
             self.client_error(error);
         }
-        let is_free = |p: &&Assigned| {
-            sources.contains(&p.state.at)
-                && !p.is_paused
-                && !p.is_full
-                && !self.is_held_back(&p.state.at)
-        };
-        let free: Vec<_> = self
-            .dispatch
-            .partitions
-            .iter()
-            .filter(is_free)
-            .map(|p| p.state.at.clone())
-            .collect();
-        self.report(|consumer| consumer.resume(&free));
+        self.resume_free(|at| sources.contains(at));
     }
 
     /// Hands over what was finished in retry topics.

@@ -49,12 +49,7 @@ impl Engine {
             settling: None,
         });
         let until = now + self.config.shutdown_grace;
-        let partitions: Vec<_> = self
-            .dispatch
-            .partitions
-            .iter()
-            .map(|p| p.state.at.clone())
-            .collect();
+        let partitions = self.dispatch.places();
         for partition in self.all_partitions() {
             partition.state.drain(Some(until));
             partition.wake();
@@ -86,11 +81,9 @@ impl Engine {
                     partition.state.cancel.cancel();
                 }
             }
-            self.stopping = Some(Stopping {
-                since,
-                is_cancelled: is_cancelled || must_cancel,
-                settling: None,
-            });
+            if let Some(stopping) = &mut self.stopping {
+                stopping.is_cancelled |= must_cancel;
+            }
             return false;
         }
         if !is_settling {
