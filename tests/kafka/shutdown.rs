@@ -1,14 +1,14 @@
-//! A process that is told to end: this binary as a child, with one slow handler.
+//! A process that is told to end: this binary as a child, with one slow handler. And a stop of a runtime that is idle.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use kafka_runtime::{Raw, RecordMetadata, Runtime, topic_handler};
+use kafka_runtime::{Handler, Raw, RecordMetadata, Runtime, topic_handler};
 use test_support::{KafkaCluster, NewRecord, Suite, TestResult, Topics, eventually, unique_name};
 
-use crate::common::{BoxError, LIMIT, Log, attribute_handler, committed, create};
+use crate::common::{BoxError, LIMIT, Log, Running, attribute_handler, committed, config, create};
 
 pub(crate) fn add(suite: Suite) -> Suite {
     suite
@@ -24,6 +24,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test(
             "shutdown::sigterm_ends_a_process_that_cannot_connect",
             sigterm_without_a_broker,
+        )
+        .test(
+            "shutdown::a_stop_takes_the_grace_only_if_something_runs",
+            nothing_runs,
         )
 }
 
@@ -258,5 +262,27 @@ async fn sigterm_without_a_broker(_: &KafkaCluster) -> TestResult {
         "{:?}",
         begun.elapsed()
     );
+    Ok(())
+}
+
+async fn nothing_runs(cluster: &KafkaCluster) -> TestResult {
+    let (topic, group) = (unique_name("idle"), unique_name("group"));
+    let topics = create(cluster, &topic, 2).await?;
+    produce(&topics, &topic, 10).await?;
+    let log = Log::<i64>::default();
+    let seen = log.clone();
+    let handler = Handler::new(&topic, move |_: Raw, at: RecordMetadata| {
+        seen.push(at.offset());
+        async {}
+    });
+    // Neither the grace nor the commit interval ends in the time that the test gives a stop.
+    let config = config(cluster, &group)
+        .shutdown_grace(LIMIT * 2)
+        .commit_interval(LIMIT * 2);
+    let running = Running::start(Runtime::builder().config(config).handlers([handler]))?;
+    log.reaches(10).await?;
+    running.stop().await?;
+    let found = topics.committed_offsets(&group, &topic).await?;
+    assert_eq!(found.values().sum::<i64>(), 10);
     Ok(())
 }

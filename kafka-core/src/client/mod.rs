@@ -97,7 +97,8 @@ pub(crate) trait Consumer: Send {
     /// Hands over offsets to be committed within the commit interval, on unassign, or on close.
     fn store(&mut self, offsets: &[(TopicPartition, Offset)]) -> Result<(), ClientError>;
 
-    /// Commits what was stored now, not with the next interval. What comes of it is told by a poll.
+    /// Commits what was stored now, not with the next interval. No poll tells what comes of it (librdkafka answers a commit
+    /// that was asked for only on a queue that its Rust client cannot name): ask [`committed`](Self::committed).
     fn commit(&mut self) -> Result<(), ClientError>;
 
     /// Stops fetching from these; they stay assigned.

@@ -823,28 +823,7 @@ impl Engine {
         self.assign_retries();
     }
 
-    /// Commits what was stored of retry topics; [`is_committing_retries`](Self::is_committing_retries) waits for it.
-    pub(super) fn commit_retries(&mut self, now: Instant) {
-        let Some(retries) = &mut self.retries else {
-            return;
-        };
-        for topic in &retries.topics.0 {
-            let state = &topic.assigned.state;
-            if let Some(stored) = state
-                .stored()
-                .filter(|stored| state.committed() < Some(*stored))
-            {
-                retries.uncommitted.push((state.at.clone(), stored));
-            }
-        }
-        retries.wait_until = Some(now + COMMIT_WAIT);
-        let committed = retries.consumer.commit();
-        if let Err(error) = committed {
-            self.client_error(error);
-        }
-    }
-
-    /// True while a revoke should wait because a commit for a retry topic is on its way.
+    /// True while a revoke or a stop should wait because a commit for a retry topic is on its way.
     pub(super) fn is_committing_retries(&mut self, now: Instant) -> bool {
         let Some(retries) = &mut self.retries else {
             return false;

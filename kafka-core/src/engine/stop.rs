@@ -16,8 +16,10 @@ const FLUSH_WAIT: Duration = Duration::from_millis(500);
 /// A member gets this long to leave the group; then its thread is abandoned.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
-/// A commit that was not answered is asked for again after this long.
+/// What is still not committed is committed again after this long.
 const COMMIT_AGAIN: Duration = Duration::from_millis(200);
+/// How long the group is asked what it has. The member is not polled meanwhile.
+const COMMITTED_WAIT: Duration = Duration::from_millis(200);
 /// How long commits are waited for beyond the grace, or in all if no broker answers.
 const UNREACHABLE_WAIT: Duration = Duration::from_millis(500);
 
@@ -32,7 +34,7 @@ pub(super) struct Stopping {
 /// Offsets whose commit is on its way.
 pub(super) struct Settling {
     since: Instant,
-    asked_at: Instant,
+    asked_at: Option<Instant>,
     uncommitted: Vec<(TopicPartition, Offset)>,
 }
 
@@ -122,9 +124,7 @@ impl Engine {
         self.fence_all();
         (self.flush)(FLUSH_WAIT);
         self.store();
-        self.store_retries();
-        self.report(|consumer| consumer.commit());
-        self.commit_retries(now);
+        self.close_retries(&self.dispatch.places(), true, now);
         let stored = self.dispatch.partitions.iter().filter_map(|p| {
             let stored = p.state.stored()?;
             Some((p.state.at.clone(), stored))
@@ -133,7 +133,7 @@ impl Engine {
         if let Some(stopping) = &mut self.stopping {
             stopping.settling = Some(Settling {
                 since: now,
-                asked_at: now,
+                asked_at: None,
                 uncommitted,
             });
         }
@@ -164,12 +164,30 @@ impl Engine {
         } else {
             (*since + grace).max(settling.since) + UNREACHABLE_WAIT
         };
-        if (settling.uncommitted.is_empty() && !is_committing) || now >= until {
+        if now >= until {
             return false;
         }
-        if now.saturating_duration_since(settling.asked_at) >= COMMIT_AGAIN {
-            settling.asked_at = now;
+        if settling.uncommitted.is_empty() {
+            return is_committing;
+        }
+        let is_due = |asked_at| now.saturating_duration_since(asked_at) >= COMMIT_AGAIN;
+        if settling.asked_at.is_none_or(is_due) {
+            settling.asked_at = Some(now);
+            let places: Vec<_> = settling
+                .uncommitted
+                .iter()
+                .map(|(at, _)| at.clone())
+                .collect();
             self.report(|consumer| consumer.commit());
+            // A broker answers a connection's requests in order. What goes wrong here, time tells.
+            if let Ok(committed) = self.consumer.committed(&places, COMMITTED_WAIT) {
+                for (at, offset) in places.iter().zip(committed) {
+                    if let (Some(partition), Some(offset)) = (self.dispatch.find(at), offset) {
+                        partition.state.set_committed(offset);
+                    }
+                }
+                return self.is_settling(now);
+            }
         }
         true
     }

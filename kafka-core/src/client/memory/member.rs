@@ -206,7 +206,9 @@ impl Consumer for Member {
     }
 
     fn commit(&mut self) -> Result<(), ClientError> {
-        self.broker.member(self.id).commit();
+        // A refusal is not told either.
+        let mut state = self.broker.state();
+        let _ = state.commit_untold(self.id, |_| true);
         Ok(())
     }
 

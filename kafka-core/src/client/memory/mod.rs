@@ -120,15 +120,29 @@ pub(crate) struct Commit {
 }
 
 impl State {
-    /// Commits what a member stored, of these partitions.
+    /// Commits what a member stored, of these partitions, and tells the member.
     fn commit(
         &mut self,
         member: MemberId,
         of: impl Fn(&TopicPartition) -> bool,
     ) -> Result<(), ClientError> {
+        let committed = self.commit_untold(member, of)?;
+        if !committed.is_empty() {
+            let events = &mut self.members[member.0].events;
+            events.push_back(Polled::Committed(committed));
+        }
+        Ok(())
+    }
+
+    /// Commits what a member stored, of these partitions; returns it.
+    fn commit_untold(
+        &mut self,
+        member: MemberId,
+        of: impl Fn(&TopicPartition) -> bool,
+    ) -> Result<Vec<(TopicPartition, Offset)>, ClientError> {
         let state = &mut self.members[member.0];
         if state.is_lost {
-            return Ok(());
+            return Ok(Vec::new());
         }
         if let Some(refusal) = &state.faults.commits {
             return Err(refusal.clone());
@@ -138,19 +152,16 @@ impl State {
         state.stored = keep;
         let group_id = state.group_id.clone();
         let commit: BTreeMap<_, _> = commit;
-        if !commit.is_empty() {
-            let told = commit.iter().map(|(at, offset)| (at.clone(), *offset));
-            state.events.push_back(Polled::Committed(told.collect()));
-        }
-        for (at, offset) in commit {
+        for (at, offset) in &commit {
             self.commits.push(Commit {
                 member,
                 at: at.clone(),
-                offset,
+                offset: *offset,
             });
-            self.committed.insert((group_id.clone(), at), offset);
+            self.committed
+                .insert((group_id.clone(), at.clone()), *offset);
         }
-        Ok(())
+        Ok(commit.into_iter().collect())
     }
 
     fn partitions_of(&self, topic: &str) -> usize {
