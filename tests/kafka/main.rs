@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod common;
+mod damage;
 mod delivery;
 mod failure;
 mod handlers;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let suite = bad_input::add(suite);
     let suite = startup::add(suite);
     let suite = outage::add(suite);
+    let suite = damage::add(suite);
     let suite = shutdown::add(suite);
     let suite = rebalance::add(suite);
     let suite = imperative::add(suite);

@@ -93,6 +93,13 @@ impl Node {
         &self.log
     }
 
+    /// Returns the folder in which it keeps a partition that it has a replica of.
+    pub fn partition_folder(&self, topic: &str, partition: i32) -> PathBuf {
+        self.log
+            .with_file_name("data")
+            .join(format!("{topic}-{partition}"))
+    }
+
     /// Returns whether it was started and neither stopped nor killed since.
     pub(crate) fn is_up(&self) -> bool {
         self.process().is_some()
