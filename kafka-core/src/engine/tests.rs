@@ -169,6 +169,8 @@ impl Bench {
                     observers: observers.clone(),
                     error_text: false,
                     created: tokio::sync::Mutex::default(),
+                    group_id: "g".into(),
+                    failed: Arc::clone(&failed),
                 }),
                 observers,
                 failed: Arc::clone(&failed),
@@ -467,6 +469,25 @@ async fn nothing_is_stored_past_a_dead_letter_that_was_not_written() {
 
     assert_eq!(bench.broker.read(DEAD).len(), 1);
     assert_eq!(bench.broker.stored(&at(0)), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_that_is_dead_for_good_ends_the_group() {
+    let seen = Seen::default();
+    let handler = failing(&seen).retry(Retry::NONE);
+    let mut bench = Bench::start(handler).await;
+    let fatal = ProduceError::Client {
+        topic: DEAD.into(),
+        source: ClientError::Fatal("sequence numbers are out of order".into()),
+    };
+    bench.broker.refuse_writes(DEAD, Some(fatal));
+    bench.append("a", "good");
+    bench.append("b", "bad");
+    bench.pass(Duration::from_secs(1)).await;
+
+    let error = bench.failed.take().expect("an error of the group");
+    assert!(error.to_string().contains("sequence numbers"), "{error}");
+    assert_eq!(bench.broker.stored(&at(0)), Some(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use super::backoff::{Retry, jitter};
 use super::retry_topic::Origin;
 use crate::client::Cluster;
+use crate::engine::route::FirstError;
+use crate::error::{ClientError, RunError};
 use crate::mutant::{self, Mutant};
 use crate::observe::{Event, Observers};
 use crate::outcome::Failure;
@@ -53,6 +55,9 @@ pub(crate) struct DeadLetters {
     pub(crate) error_text: bool,
     /// When each missing dead letter topic was last asked for: many records may miss it at once.
     pub(crate) created: tokio::sync::Mutex<HashMap<Arc<str>, Instant>>,
+    /// Ended by a producer that will never write again.
+    pub(crate) group_id: Arc<str>,
+    pub(crate) failed: Arc<FirstError>,
 }
 
 impl DeadLetters {
@@ -102,7 +107,7 @@ impl DeadLetters {
         })
     }
 
-    /// Sends a record until it is acknowledged; `payload` leaves out what is optional if it is told so.
+    /// Sends a record until it is acknowledged, or for ever if the group ends with it; `payload` leaves out what is optional if it is told so.
     async fn send(
         &self,
         to: &Destination<'_>,
@@ -117,6 +122,14 @@ impl DeadLetters {
             };
             if mutant::is_active(Mutant::ForgetRefusedDeadLetter) {
                 return;
+            }
+            if let Some(source) = final_error(&error) {
+                self.failed.set(RunError::Client {
+                    group_id: self.group_id.to_string(),
+                    source,
+                });
+                // Not written: the record stays unfinished, and is handled again by whoever reads it next.
+                return std::future::pending().await;
             }
             if optional && matches!(error, ProduceError::TooLarge { .. }) {
                 optional = false;
@@ -138,6 +151,18 @@ impl DeadLetters {
             }
             tokio::time::sleep(after).await;
         }
+    }
+}
+
+/// Returns what ended the producer, if it will never write anything again.
+fn final_error(error: &ProduceError) -> Option<ClientError> {
+    match error {
+        ProduceError::Client {
+            source: source @ ClientError::Fatal(_),
+            ..
+        } => Some(source.clone()),
+        ProduceError::Disconnected => Some(ClientError::Fatal(error.to_string())),
+        _ => None,
     }
 }
 

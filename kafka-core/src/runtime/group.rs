@@ -113,6 +113,8 @@ impl GroupHandle {
                     observers: observers.clone(),
                     error_text: shared.config.dead_letter_error_text,
                     created: tokio::sync::Mutex::default(),
+                    group_id: Arc::clone(group_id),
+                    failed: Arc::clone(&failed),
                 }),
                 observers,
                 failed: Arc::clone(&failed),

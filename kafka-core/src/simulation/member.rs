@@ -100,6 +100,8 @@ impl SimMember {
                     observers: observers.clone(),
                     error_text: false,
                     created: tokio::sync::Mutex::default(),
+                    group_id: GROUP.into(),
+                    failed: Arc::clone(&failed),
                 }),
                 observers,
                 failed: Arc::clone(&failed),
