@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kafka_runtime::{
     CancellationToken, Config, GroupProtocol, Handler, PartitionAssignment, Raw, RecordMetadata,
-    Runtime,
+    Runtime, Text,
 };
 use test_support::{KafkaCluster, NewRecord, Suite, TestResult, Topics, eventually, unique_name};
 use tokio::sync::Semaphore;
@@ -27,6 +27,14 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test(
             "rebalance::a_call_that_hangs_is_cancelled_and_its_record_moves",
             a_hanging_call_is_cancelled,
+        )
+        .test(
+            "rebalance::what_is_kept_goes_on_while_the_rest_is_drained",
+            kept_goes_on,
+        )
+        .test(
+            "rebalance::a_static_member_that_comes_back_disturbs_nobody",
+            static_member,
         )
 }
 
@@ -195,5 +203,125 @@ async fn a_hanging_call_is_cancelled(cluster: &KafkaCluster) -> TestResult {
     committed(&topics, &group, &topic, &[offset(0), offset(1)]).await?;
     second.stop().await?;
     first.stop().await?;
+    Ok(())
+}
+
+/// And partitions are added while the drain lasts: that rebalance supersedes it.
+async fn kept_goes_on(cluster: &KafkaCluster) -> TestResult {
+    const QUICK: usize = 40;
+    let (topic, group) = (unique_name("kept"), unique_name("group"));
+    let topics = create(cluster, &topic, 2).await?;
+    let log = Log::<Handled>::default();
+    let (slow, quick) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let member = |number: u8| {
+        let (seen, slow, quick) = (log.clone(), Arc::clone(&slow), Arc::clone(&quick));
+        let handler = Handler::new(&topic, move |value: Text, at: RecordMetadata| {
+            let is_slow = value.as_str() == Some("slow");
+            let gate = Arc::clone(if is_slow { &slow } else { &quick });
+            let seen = seen.clone();
+            async move {
+                let _ = gate.acquire().await;
+                seen.push((number, at.partition(), at.offset()));
+            }
+        })
+        .concurrency(12);
+        let config = classic(config(cluster, &group))
+            .drain_timeout(LIMIT)
+            .property("topic.metadata.refresh.interval.ms", "1000");
+        Running::start(Runtime::builder().config(config).handlers([handler]))
+    };
+    let produce = async |partitions: i32, value: &str, count: usize| {
+        let places = (0..partitions).flat_map(|p| std::iter::repeat_n(p, count));
+        let records = places.map(|p| NewRecord::to(&topic).partition(p).key(value).value(value));
+        topics.produce_all(records).await
+    };
+    produce(2, "slow", 1).await?;
+    produce(2, "quick", QUICK).await?;
+
+    let first = member(1)?;
+    first.is_assigned(2).await?;
+    // All is received: while a revoke waits for its answer, librdkafka fetches nothing, not even what is kept.
+    let received = || first.control.status()[0].in_flight();
+    eventually(LIMIT, async || received() == 2 * (1 + QUICK)).await?;
+    let second = member(2)?;
+    let drains = async || {
+        first.control.status()[0]
+            .partitions
+            .iter()
+            .any(|p| p.is_draining)
+    };
+    eventually(LIMIT, drains).await?;
+    quick.add_permits(1_000);
+    // Those of the partition that is kept, and what ran of the other one.
+    log.reaches(QUICK).await?;
+    assert!(drains().await, "inconclusive: the drain was over before");
+
+    topics.create_partitions(&topic, 4).await?;
+    // The other client learns of them when its metadata is old.
+    let topics = Topics::new(cluster.bootstrap_servers())?;
+    for partition in 0..4 {
+        let record = NewRecord::to(&topic).partition(partition).key("quick");
+        topics.produce(record.value("quick")).await?;
+    }
+    second.is_assigned(2).await?;
+    first.is_assigned(2).await?;
+    slow.add_permits(1_000);
+    let end = i64::try_from(QUICK)? + 2;
+    committed(&topics, &group, &topic, &[end, end, 1, 1]).await?;
+    second.stop().await?;
+    first.stop().await?;
+    let handled: BTreeSet<_> = log
+        .all()
+        .iter()
+        .map(|(_, p, offset)| (*p, *offset))
+        .collect();
+    let all = [(0, end), (1, end), (2, 1), (3, 1)];
+    let all = all
+        .into_iter()
+        .flat_map(|(p, end)| (0..end).map(move |offset| (p, offset)));
+    assert_eq!(handled, all.collect());
+    Ok(())
+}
+
+async fn static_member(cluster: &KafkaCluster) -> TestResult {
+    let (topic, group) = (unique_name("static"), unique_name("group"));
+    let topics = create(cluster, &topic, PARTITIONS).await?;
+    let (log, events) = (Log::<Handled>::default(), Events::default());
+    let config = |instance: &str| classic(config(cluster, &group)).group_instance_id(instance);
+    let comes_and_goes = Events::default();
+    let first = member(config("one"), 1, &topic, &log, &events)?;
+    let second = member(config("two"), 2, &topic, &log, &comes_and_goes)?;
+    first.is_assigned(3).await?;
+    second.is_assigned(3).await?;
+    let of = |running: &Running| {
+        let groups = running.control.status();
+        let partitions = groups[0].partitions.iter();
+        partitions
+            .map(|p| p.partition.partition)
+            .collect::<BTreeSet<_>>()
+    };
+    let (before, theirs) = (events.0.len(), of(&second));
+
+    second.stop().await?;
+    produce(&topics, &topic).await?;
+    let second = member(config("two"), 2, &topic, &log, &comes_and_goes)?;
+    second.is_assigned(3).await?;
+    log.reaches(RECORDS * usize::try_from(PARTITIONS)?).await?;
+
+    assert_eq!(of(&second), theirs);
+    let moved = |events: &[String]| {
+        events
+            .iter()
+            .any(|event| event.starts_with("Assigned") || event.starts_with("Revoked"))
+    };
+    assert!(
+        !moved(&events.0.all()[before..]),
+        "the other one was disturbed"
+    );
+    let ends = [i64::try_from(RECORDS)?; 6];
+    committed(&topics, &group, &topic, &ends).await?;
+    first.stop().await?;
+    second.stop().await?;
+    assert_eq!(log.len(), RECORDS * usize::try_from(PARTITIONS)?);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use super::partition::PartitionState;
+use super::partition::{Mode, PartitionState};
 use crate::error::{ClientError, RunError};
 use crate::record::{Offset, TopicPartition};
 
@@ -61,6 +61,8 @@ pub struct PartitionStatus {
     pub committed: Option<Offset>,
     /// Paused, by the user or because too much waits.
     pub is_paused: bool,
+    /// The group wants it back, or the runtime stops: what runs is finished, nothing new is started.
+    pub is_draining: bool,
     /// Put aside: a batch of it cannot be read ([`Event::Quarantined`](crate::Event::Quarantined)).
     pub is_quarantined: bool,
 }
@@ -185,6 +187,7 @@ fn status_of(shown: &Shown) -> PartitionStatus {
         held_bytes: state.held.get(),
         committed: state.committed(),
         is_paused: shown.is_paused,
+        is_draining: state.mode() == Mode::Draining,
         is_quarantined: shown.is_quarantined,
     }
 }
