@@ -1,10 +1,12 @@
 //! What a group is doing, for whoever asks: `control.status()`, the state of a consumer, `Debug`.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
 use super::partition::{Mode, PartitionState};
+use super::route::ActiveHandler;
 use crate::error::{ClientError, RunError};
 use crate::record::{Offset, TopicPartition};
 
@@ -34,11 +36,22 @@ pub struct GroupStatus {
     pub topics: Vec<String>,
     /// The partitions it reads.
     pub partitions: Vec<PartitionStatus>,
+    /// Handlers that are not fed, because nearly everything failed in them ([`Breaker`](crate::Breaker)).
+    pub open_breakers: Vec<String>,
     /// The client's last error, while nothing has gone well since.
     pub last_error: Option<ClientError>,
 }
 
 impl GroupStatus {
+    /// True if it does what it is there for: it is a member of its group, feeds every handler, and reads every partition
+    /// that nobody paused. For a readiness probe; see [`Control::is_ready`](crate::Control::is_ready).
+    pub fn is_ready(&self) -> bool {
+        let mut partitions = self.partitions.iter();
+        self.state == GroupState::Running
+            && self.open_breakers.is_empty()
+            && !partitions.any(|p| p.is_quarantined)
+    }
+
     /// Returns how many records were received and are not acked yet.
     pub fn in_flight(&self) -> usize {
         self.partitions.iter().map(|p| p.in_flight).sum()
@@ -71,6 +84,7 @@ pub struct PartitionStatus {
 #[derive(Debug)]
 pub(crate) struct Shown {
     pub(crate) state: Arc<PartitionState>,
+    pub(crate) handler: Arc<ActiveHandler>,
     pub(crate) is_paused: bool,
     pub(crate) is_quarantined: bool,
 }
@@ -163,7 +177,11 @@ impl Monitor {
 
     pub(crate) fn status(&self) -> GroupStatus {
         let now = self.now();
+        let handlers = now.partitions.iter().map(|shown| &shown.handler);
+        let open = handlers.filter(|handler| handler.breaker.is_open());
+        let open: BTreeSet<_> = open.map(|handler| handler.name.to_string()).collect();
         GroupStatus {
+            open_breakers: open.into_iter().collect(),
             group_id: self.group_id.to_string(),
             state: self.state(),
             topics: now.topics.clone(),

@@ -593,6 +593,7 @@ impl Engine {
             .iter()
             .map(|p| Shown {
                 state: Arc::clone(&p.state),
+                handler: Arc::clone(&p.handler),
                 is_paused: p.is_paused || p.is_full,
                 is_quarantined: p.is_quarantined,
             })

@@ -85,6 +85,14 @@ impl Control {
             .collect()
     }
 
+    /// True once every group does what it is there for ([`GroupStatus::is_ready`]), for a readiness probe. False before the
+    /// start and from a stop on; while a breaker is open or a partition is put aside, somebody should look. A restart mends
+    /// neither, so it is nothing for a liveness probe.
+    pub fn is_ready(&self) -> bool {
+        let groups = self.status();
+        !groups.is_empty() && groups.iter().all(GroupStatus::is_ready)
+    }
+
     /// Asks the cluster how far each assigned partition is behind: records written and not committed.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The kit, and with it the runtime as a user sees it.
 
-use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::debezium::Table;
 use super::{TestEvent, TestProducer, TestRuntime};
 use crate::{
-    CancellationToken, Change, Classify, ClientError, Config, DatabaseEvent, ErrorClass,
+    Breaker, CancellationToken, Change, Classify, ClientError, Config, DatabaseEvent, ErrorClass,
     FailureKind, FailurePolicy, GroupState, Handler, HandlerContext, Headers, KafkaProducer, Key,
     MessagePayload, Ordering, Outcome, PermanentError, Problem, ProduceError, Record,
     RecordMetadata, Retry, RunError, State, Text, Timestamp,
@@ -481,6 +481,38 @@ async fn control_pauses_resumes_and_shuts_down() {
     test.idle().await;
     assert_eq!(test.control().status()[0].state, GroupState::Stopped);
     test.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_whose_breaker_is_open_is_not_ready() {
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&is_broken);
+    let handler = Handler::new("orders", move |_: Text| {
+        let fails = asked.load(Atomic::Relaxed);
+        async move { if fails { Err("no database") } else { Ok(()) } }
+    })
+    .with_name("on_order")
+    .retry(Retry::NONE)
+    .breaker(Breaker {
+        ratio: 0.5,
+        records: 4,
+    });
+    let builder = TestRuntime::builder().handlers([handler]);
+    let mut test = builder.start().await.unwrap();
+    test.idle().await;
+    assert!(test.control().is_ready());
+
+    for _ in 0..10 {
+        test.produce("orders", value("1"));
+    }
+    test.idle().await;
+    assert_eq!(test.control().status()[0].open_breakers, ["on_order"]);
+    assert!(!test.control().is_ready());
+
+    is_broken.store(false, Atomic::Relaxed);
+    test.advance(Duration::from_mins(1)).await;
+    assert!(test.control().is_ready());
+    assert_eq!(test.committed("orders", 0), Some(10));
 }
 
 #[tokio::test(start_paused = true)]
