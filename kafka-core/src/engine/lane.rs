@@ -14,35 +14,23 @@
 //!             │                            └ given up ─► dead letter write ─► ack
 //! ```
 
-use std::any::Any;
 use std::collections::{HashMap, VecDeque};
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering as Atomic};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Sleep;
-
-use super::lane_task::{LaneShared, SlotWaker, lock};
-use super::partition::Mode;
-use super::permit::Permits;
+use super::attempt::{Attempt, Next};
+use super::lane_task::{LaneShared, lock};
+use super::slots::{Intake, Slots, Slotted, Stage, panicked};
 use crate::decode_error::DecodeError;
-use crate::error::{RunError, panic_text};
 use crate::extract::HandlerContext;
-use crate::failure::backoff::jitter;
-use crate::failure::dead_letter::DeadLetter;
-use crate::failure::policy::{Decision, FailurePolicy, decide};
-use crate::handler::Ordering;
 use crate::observe::Event;
-use crate::outcome::{Failure, FailureKind, Outcome};
-use crate::record::{Record, RecordBatch, RecordPlace};
+use crate::outcome::{Failure, Outcome};
+use crate::record::{Record, RecordBatch};
 
 /// Records that a lane starts in one turn before other tasks get theirs.
-const TURN: usize = 1024;
+pub(super) const TURN: usize = 1024;
 
 /// The handler of a lane, its type forgotten: what a registration constructs.
 pub trait LaneDriver: Send {
@@ -51,7 +39,7 @@ pub trait LaneDriver: Send {
 }
 
 /// A record that waits or runs: its batch and its place there.
-struct Work {
+pub(super) struct Work {
     batch: Arc<RecordBatch>,
     index: usize,
     chain: Option<u64>,
@@ -70,50 +58,14 @@ impl Work {
     }
 }
 
-enum Stage {
-    Free,
-    /// The call runs; the timer is its `timeout`.
-    Calling(Option<Pin<Box<Sleep>>>),
-    /// Waits before the next attempt.
-    Backoff(Pin<Box<Sleep>>),
-    /// Its next attempt waits for a permit.
-    Due,
-    /// Its dead letter is being written.
-    GivingUp(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// Given up under the policy `stop`: it keeps its chain, and is never acked.
-    Stopped,
-}
-
-struct Slot<Fut> {
-    call: Pin<Box<Option<Fut>>>,
-    stage: Stage,
-    work: Option<Work>,
-    permit: Option<OwnedSemaphorePermit>,
-    flag: Arc<SlotWaker>,
-    waker: Waker,
-}
-
 /// Drives the calls of one concrete handler.
 pub struct Lane<F, Fut> {
     adapter: F,
-    slots: Vec<Slot<Fut>>,
-    free: Vec<usize>,
+    slots: Slots<Work, Fut>,
     /// Keys with a call that is not finished, and the records that wait for it.
     chains: HashMap<u64, VecDeque<(Arc<RecordBatch>, usize)>, foldhash::fast::RandomState>,
     /// The batch that is being started, and the next record of it.
     cursor: Option<(Arc<RecordBatch>, usize)>,
-    due: VecDeque<usize>,
-    permits: Option<Permits>,
-    acks: Vec<Range<u64>>,
-    busy: usize,
-    turn: Vec<usize>,
-    after: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    is_open: bool,
-    timed: bool,
-    /// One past the highest sequence that was started.
-    started: u64,
-    /// Records from this sequence on are not started: no bound until the partition drains.
-    end: u64,
 }
 
 impl<F, Fut> std::fmt::Debug for Lane<F, Fut> {
@@ -131,69 +83,33 @@ where
     pub fn new(adapter: F) -> Self {
         Self {
             adapter,
-            slots: Vec::new(),
-            free: Vec::new(),
+            slots: Slots::new(),
             chains: HashMap::default(),
             cursor: None,
-            due: VecDeque::new(),
-            permits: None,
-            acks: Vec::new(),
-            busy: 0,
-            turn: Vec::new(),
-            after: None,
-            is_open: false,
-            timed: false,
-            started: 0,
-            end: u64::MAX,
         }
     }
+}
 
-    /// Waits for the calls of the partition's earlier assignments.
-    fn open(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.is_open {
-            return Poll::Ready(());
-        }
-        if !lane.after.is_empty() {
-            let after = self.after.get_or_insert_with(|| {
-                let after = lane.after.clone();
-                Box::pin(async move {
-                    for earlier in after {
-                        earlier.over().await;
-                    }
-                })
-            });
-            std::task::ready!(after.as_mut().poll(cx));
-            self.after = None;
-        }
-        self.permits = Some(Permits::new(Arc::clone(&lane.handler.permits)));
-        self.is_open = true;
-        Poll::Ready(())
+impl<F, Fut> Slotted for Lane<F, Fut>
+where
+    F: Fn(Record, HandlerContext) -> Fut + Send + 'static,
+    Fut: Future<Output = Outcome> + Send + 'static,
+{
+    type Work = Work;
+    type Call = Fut;
+
+    fn slots(&mut self) -> &mut Slots<Work, Fut> {
+        &mut self.slots
     }
 
-    /// Polls the slots that were woken.
-    fn poll_woken(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
-        let mut woken = std::mem::take(&mut self.turn);
-        std::mem::swap(&mut woken, &mut lock(&lane.ready));
-        for slot in woken.drain(..) {
-            self.slots[slot].flag.queued.store(false, Atomic::Release);
-            self.poll_slot(slot, lane, cx);
-        }
-        self.turn = woken;
+    fn sequence(work: &Work) -> u64 {
+        work.sequence()
     }
 
-    /// Starts the attempts that wait for a permit, oldest first.
-    fn start_due(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
-        while let Some(&slot) = self.due.front() {
-            let Some(permit) = self.take_permit(cx) else {
-                return;
-            };
-            self.due.pop_front();
-            self.slots[slot].permit = Some(permit);
-            self.start(slot, lane, cx);
-        }
+    fn failed(failure: Failure) -> Outcome {
+        Outcome::Fail(failure)
     }
 
-    /// Starts new records; false if it stopped for lack of a permit or of turn.
     fn intake(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Intake {
         for _ in 0..TURN {
             let (batch, index) = match self.cursor.take() {
@@ -203,35 +119,30 @@ where
                     None => return Intake::Dry,
                 },
             };
-            if batch.sequence(index) >= self.end {
+            if batch.sequence(index) >= self.slots.end {
                 lock(&lane.inbox).clear();
                 return Intake::Dry;
             }
-            let chain = match lane.handler.ordering {
-                Ordering::Key if batch.has_key(index) => Some(batch.key_hash(index)),
-                Ordering::Key | Ordering::None => None,
-                Ordering::Partition => Some(0),
-            };
+            let chain = lane.handler.chain_of(&batch, index);
             if let Some(waiting) = chain.and_then(|chain| self.chains.get_mut(&chain)) {
                 waiting.push_back((Arc::clone(&batch), index));
                 self.cursor = Some((batch, index + 1));
                 continue;
             }
-            let Some(permit) = self.take_permit(cx) else {
+            let Some(permit) = self.slots.take_permit(cx) else {
                 self.cursor = Some((batch, index));
                 return Intake::NoPermit;
             };
-            let slot = self.free_slot(lane);
-            self.slots[slot].permit = Some(permit);
-            self.slots[slot].work = Some(Work {
+            let work = Work {
                 batch: Arc::clone(&batch),
                 index,
                 chain,
                 attempt: 1,
                 started: None,
-            });
+            };
+            let slot = self.slots.occupy(work, lane);
+            self.slots[slot].permit = Some(permit);
             self.cursor = Some((batch, index + 1));
-            self.busy += 1;
             self.start(slot, lane, cx);
             if let Some(chain) = chain.filter(|_| self.slots[slot].work.is_some()) {
                 self.chains.entry(chain).or_default();
@@ -240,38 +151,14 @@ where
         Intake::MoreTurns
     }
 
-    fn free_slot(&mut self, lane: &Arc<LaneShared>) -> usize {
-        self.free.pop().unwrap_or_else(|| {
-            let slot = self.slots.len();
-            let flag = Arc::new(SlotWaker {
-                lane: Arc::clone(lane),
-                slot,
-                queued: AtomicBool::new(false),
-            });
-            self.slots.push(Slot {
-                call: Box::pin(None),
-                stage: Stage::Free,
-                work: None,
-                permit: None,
-                waker: Waker::from(Arc::clone(&flag)),
-                flag,
-            });
-            slot
-        })
-    }
-
-    fn take_permit(&mut self, cx: &mut Context<'_>) -> Option<OwnedSemaphorePermit> {
-        self.permits.as_mut()?.take(cx)
-    }
-
-    /// Starts the attempt of a slot that has its work and its permit.
     fn start(&mut self, slot: usize, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
-        let at = &mut self.slots[slot];
+        let timed = self.slots.timed;
+        let (at, started) = self.slots.starting(slot);
         let Some(work) = &mut at.work else {
             unreachable!("a slot that starts has work");
         };
-        self.started = self.started.max(work.sequence() + 1);
-        work.started = self.timed.then(Instant::now);
+        *started = (*started).max(work.sequence() + 1);
+        work.started = timed.then(Instant::now);
         if let Some(limit) = lane.handler.max_payload {
             let size = work.batch.value_len(work.index);
             if size > limit {
@@ -291,59 +178,12 @@ where
                 self.poll_slot(slot, lane, cx);
             }
             Err(panic) => {
-                let outcome = panicked(&*panic);
+                let outcome = Outcome::Fail(panicked(&*panic));
                 self.finish(slot, outcome, lane, cx);
             }
         }
     }
 
-    fn poll_slot(&mut self, slot: usize, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
-        let at = &mut self.slots[slot];
-        let mut slot_cx = Context::from_waker(&at.waker);
-        match &mut at.stage {
-            Stage::Free | Stage::Due | Stage::Stopped => {}
-            Stage::Calling(timer) => {
-                let polled =
-                    catch_unwind(AssertUnwindSafe(|| match at.call.as_mut().as_pin_mut() {
-                        Some(call) => call.poll(&mut slot_cx),
-                        None => unreachable!("a slot that is calling has a call"),
-                    }));
-                let outcome = match polled {
-                    Ok(Poll::Ready(outcome)) => outcome,
-                    Err(panic) => panicked(&*panic),
-                    Ok(Poll::Pending) => {
-                        let Some(timeout) = lane.handler.timeout else {
-                            return;
-                        };
-                        let timer =
-                            timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-                        if timer.as_mut().poll(&mut slot_cx).is_pending() {
-                            return;
-                        }
-                        Outcome::Fail(Failure::new(
-                            FailureKind::Timeout,
-                            format!("no result after {timeout:?}"),
-                        ))
-                    }
-                };
-                let outcome = drop_call(&mut at.call).unwrap_or(outcome);
-                self.finish(slot, outcome, lane, cx);
-            }
-            Stage::Backoff(sleep) => {
-                if sleep.as_mut().poll(&mut slot_cx).is_ready() {
-                    at.stage = Stage::Due;
-                    self.due.push_back(slot);
-                }
-            }
-            Stage::GivingUp(write) => {
-                if write.as_mut().poll(&mut slot_cx).is_ready() {
-                    self.settle(slot);
-                }
-            }
-        }
-    }
-
-    /// Deals with the outcome of an attempt.
     fn finish(
         &mut self,
         slot: usize,
@@ -355,125 +195,52 @@ where
         let Some(work) = &mut at.work else {
             unreachable!("a call that ends has work");
         };
-        let observers = &lane.group.observers;
-        let handler = &*lane.handler.name;
-        let failure = match outcome {
-            Outcome::Ack => {
-                if let Some(started) = work.started {
-                    observers.emit(&Event::Handled {
-                        record: &work.record(),
-                        handler,
-                        attempt: work.attempt,
-                        duration: started.elapsed(),
-                    });
-                }
-                return self.settle(slot);
-            }
-            Outcome::Skip { reason } => {
-                observers.emit(&Event::Skipped {
+        if let Outcome::Ack = outcome {
+            if let Some(started) = work.started {
+                lane.group.observers.emit(&Event::Handled {
                     record: &work.record(),
-                    handler,
-                    reason: Some(&reason),
-                    failure: None,
+                    handler: &lane.handler.name,
+                    attempt: work.attempt,
+                    duration: started.elapsed(),
                 });
-                return self.settle(slot);
             }
-            Outcome::Fail(failure) => failure,
+            return self.settle(slot, lane);
+        }
+        let attempt = Attempt {
+            record: work.record(),
+            sequence: work.sequence(),
+            number: work.attempt,
         };
-        let record = work.record();
-        let seed = work.sequence() ^ (u64::from(work.attempt) << 48);
-        if let Decision::RetryAfter(after) = decide(
-            &lane.handler.retry,
-            failure.kind(),
-            work.attempt,
-            jitter(seed),
-        ) {
-            observers.emit(&Event::Retrying {
-                record: &record,
-                handler,
-                attempt: work.attempt,
-                failure: &failure,
-                after,
-            });
-            work.attempt += 1;
-            at.permit = None;
-            at.stage = Stage::Backoff(Box::pin(tokio::time::sleep(after)));
-            return self.poll_slot(slot, lane, cx);
-        }
+        at.stage = match attempt.end(outcome, lane) {
+            Next::Settle => return self.settle(slot, lane),
+            Next::RetryAfter(after) => {
+                work.attempt += 1;
+                Stage::Backoff(Box::pin(tokio::time::sleep(after)))
+            }
+            Next::GiveUp(write) => Stage::GivingUp(write),
+            Next::Stop => Stage::Stopped,
+        };
         at.permit = None;
-        match lane.handler.on_failure {
-            FailurePolicy::DeadLetter => {
-                let topic = lane
-                    .handler
-                    .dead_letter_topic(&lane.group.group_id, record.topic());
-                if *topic == *record.topic() {
-                    return self.stop(slot, &failure, lane);
-                }
-                at.stage = Stage::GivingUp(lane.group.dead_letters.write(DeadLetter {
-                    record,
-                    topic,
-                    group_id: Arc::clone(&lane.group.group_id),
-                    handler: Arc::clone(&lane.handler.name),
-                    attempts: work.attempt,
-                    failure,
-                }));
-                self.poll_slot(slot, lane, cx);
-            }
-            FailurePolicy::Skip => {
-                observers.emit(&Event::Skipped {
-                    record: &record,
-                    handler,
-                    reason: None,
-                    failure: Some(&failure),
-                });
-                self.settle(slot);
-            }
-            FailurePolicy::Stop => self.stop(slot, &failure, lane),
-        }
+        self.poll_slot(slot, lane, cx);
     }
 
-    /// Ends the runtime because of a record; it is never acked.
-    fn stop(&mut self, slot: usize, failure: &Failure, lane: &Arc<LaneShared>) {
-        let at = &mut self.slots[slot];
-        at.stage = Stage::Stopped;
-        if let Some(work) = &at.work {
-            let record = work.record();
-            lane.group.observers.emit(&Event::Stopping {
-                record: &record,
-                handler: &lane.handler.name,
-                failure,
-            });
-            lane.group.failed.set(RunError::RecordFailed {
-                record: RecordPlace::of(&record),
-                handler: lane.handler.name.to_string(),
-                class: failure.kind(),
-                error: failure.error().to_string(),
-            });
-        }
-    }
-
-    /// Acks a slot's record, then goes on with the next record of its chain, or frees the slot.
-    fn settle(&mut self, slot: usize) {
+    fn settle(&mut self, slot: usize, _: &Arc<LaneShared>) {
         let at = &mut self.slots[slot];
         let Some(work) = at.work.take() else {
             unreachable!("a slot that settles has work");
         };
-        let sequence = work.sequence();
-        match self.acks.last_mut() {
-            Some(last) if last.end == sequence => last.end += 1,
-            _ => self.acks.push(sequence..sequence + 1),
-        }
-        at.stage = Stage::Free;
         let permit = at.permit.take();
+        self.slots.ack(work.sequence());
         let next = work.chain.and_then(|chain| {
             let next = self.chains.get_mut(&chain)?.pop_front();
-            let next = next.filter(|(batch, index)| batch.sequence(*index) < self.end);
+            let next = next.filter(|(batch, index)| batch.sequence(*index) < self.slots.end);
             if next.is_none() {
                 self.chains.remove(&chain);
             }
             next
         });
         if let Some((batch, index)) = next {
+            let at = &mut self.slots[slot];
             at.work = Some(Work {
                 batch,
                 index,
@@ -483,69 +250,18 @@ where
             });
             // Started from `start_due`, not from here: a long chain of calls that finish at once must not recurse.
             at.stage = Stage::Due;
-            self.due.push_front(slot);
+            self.slots.due.push_front(slot);
         } else {
-            self.busy -= 1;
-            self.free.push(slot);
+            self.slots.vacate(slot);
         }
-        if let (Some(permits), Some(permit)) = (&mut self.permits, permit) {
-            permits.keep(permit);
-        }
+        self.slots.keep_permit(permit);
     }
 
-    /// Forgets retries that wait and records from the drain's end on: whoever owns the partition next has them again.
-    /// False until that end is known.
-    fn drain(&mut self, lane: &Arc<LaneShared>) -> bool {
-        self.forget(lane, |slot, _| {
-            matches!(slot.stage, Stage::Backoff(_) | Stage::Stopped)
-        });
-        lane.drains(self.started);
-        let Some(end) = lane.partition.drain_end() else {
-            return false;
-        };
-        self.end = end;
-        self.forget(lane, |slot, sequence| {
-            matches!(slot.stage, Stage::Due) && sequence >= end
-        });
-        self.due.retain(|slot| self.slots[*slot].work.is_some());
-        true
-    }
-
-    /// Frees the slots of records that are not finished, with all that waits behind them.
-    fn forget(&mut self, lane: &Arc<LaneShared>, which: impl Fn(&Slot<Fut>, u64) -> bool) {
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            let Some(work) = &slot.work else {
-                continue;
-            };
-            let sequence = work.sequence();
-            if !which(slot, sequence) {
-                continue;
-            }
-            lane.partition.give_up(sequence);
-            if let Some(chain) = slot.work.take().and_then(|work| work.chain) {
-                self.chains.remove(&chain);
-            }
-            slot.stage = Stage::Free;
-            slot.permit = None;
-            self.busy -= 1;
-            self.free.push(index);
+    fn forget_behind(&mut self, work: Work) {
+        if let Some(chain) = work.chain {
+            self.chains.remove(&chain);
         }
     }
-
-    fn flush_acks(&mut self, lane: &Arc<LaneShared>) {
-        if !self.acks.is_empty() {
-            lane.partition.ack(&self.acks);
-            self.acks.clear();
-        }
-    }
-}
-
-/// Why no more records were started.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Intake {
-    Dry,
-    NoPermit,
-    MoreTurns,
 }
 
 impl<F, Fut> LaneDriver for Lane<F, Fut>
@@ -554,67 +270,6 @@ where
     Fut: Future<Output = Outcome> + Send + 'static,
 {
     fn turn(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Poll<()> {
-        lane.task.register(cx.waker());
-        if lane.partition.mode() == Mode::Fenced {
-            return Poll::Ready(());
-        }
-        if self.open(lane, cx).is_pending() {
-            // Nothing of it has started: it may simply end.
-            return if lane.partition.mode() == Mode::Running {
-                Poll::Pending
-            } else {
-                Poll::Ready(())
-            };
-        }
-        self.timed = lane.group.observers.wants_handled();
-        self.poll_woken(lane, cx);
-        if let Some(permits) = &mut self.permits {
-            // Other lanes may have waited for them while these calls ran: first come, first served.
-            permits.share();
-        }
-        let mut again = false;
-        let is_running = lane.partition.mode() == Mode::Running;
-        let may_start = is_running || self.drain(lane);
-        let mut is_dry = false;
-        if may_start {
-            self.start_due(lane, cx);
-            let intake = if self.due.is_empty() {
-                self.intake(lane, cx)
-            } else {
-                Intake::NoPermit
-            };
-            is_dry = intake == Intake::Dry;
-            // A record of the intake may have ended with others behind it.
-            again = intake == Intake::MoreTurns || (is_dry && !self.due.is_empty());
-            if let Some(permits) = &mut self.permits {
-                permits.give_back(intake == Intake::NoPermit);
-            }
-        } else if let Some(permits) = &mut self.permits {
-            permits.give_back(false);
-        }
-        self.flush_acks(lane);
-        // A push between the intake and here is seen by the next turn, which it has woken.
-        lane.is_behind.store(again, Atomic::Relaxed);
-        lane.running.store(self.busy, Atomic::Relaxed);
-        if !is_running && is_dry && self.busy == 0 {
-            return Poll::Ready(());
-        }
-        if again {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
+        Slotted::turn(self, lane, cx)
     }
-}
-
-/// Drops a call where it stands; a panic of a destructor is the record's, like any other.
-fn drop_call<Fut>(call: &mut Pin<Box<Option<Fut>>>) -> Option<Outcome> {
-    catch_unwind(AssertUnwindSafe(|| call.set(None)))
-        .err()
-        .map(|panic| panicked(&*panic))
-}
-
-/// A panic as a failure; its text is kept if it is one.
-fn panicked(panic: &(dyn Any + Send)) -> Outcome {
-    let text = panic_text(panic).unwrap_or_else(|| "the handler panicked".to_owned());
-    Outcome::Fail(Failure::new(FailureKind::Panic, text))
 }

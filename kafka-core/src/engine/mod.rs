@@ -1,6 +1,7 @@
 //! The way of a record from the client to its commit.
 
 pub(crate) mod assignment;
+mod attempt;
 pub(crate) mod backpressure;
 pub(crate) mod dispatch;
 pub(crate) mod lane;
@@ -11,6 +12,7 @@ mod permit;
 pub(crate) mod poll;
 mod rebalance;
 pub(crate) mod route;
+mod slots;
 pub(crate) mod spawn;
 mod stop;
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::failure::dead_letter::DeadLetters;
 use crate::failure::policy::FailurePolicy;
 use crate::handler::{Handler, Ordering, Start};
 use crate::observe::Observers;
+use crate::record::RecordBatch;
 
 /// A handler at work in one group: shared by the lanes of all its partitions.
 #[derive(Debug)]
@@ -32,6 +33,15 @@ pub(crate) struct ActiveHandler {
 }
 
 impl ActiveHandler {
+    /// Returns the chain of a record: the records that wait for each other. `None`: it waits for nothing.
+    pub(crate) fn chain_of(&self, batch: &RecordBatch, index: usize) -> Option<u64> {
+        match self.ordering {
+            Ordering::Key if batch.has_key(index) => Some(batch.key_hash(index)),
+            Ordering::Key | Ordering::None => None,
+            Ordering::Partition => Some(0),
+        }
+    }
+
     /// Returns the dead letter topic for records of a topic.
     pub(crate) fn dead_letter_topic(&self, group_id: &str, topic: &str) -> Arc<str> {
         match &self.dead_letter {
