@@ -6,6 +6,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::batch::BatchOptions;
 use crate::engine::lane::LaneDriver;
 use crate::extract::Requirements;
 use crate::failure::backoff::Retry;
@@ -33,6 +34,7 @@ pub struct Registration {
     enabled_if: Option<&'static str>,
     start: Start,
     max_payload: Option<usize>,
+    batch: Option<BatchOptions>,
 }
 
 inventory::collect!(Registration);
@@ -68,6 +70,7 @@ impl Registration {
             enabled_if: None,
             start: Start::Earliest,
             max_payload: None,
+            batch: None,
         }
     }
 
@@ -169,6 +172,31 @@ impl Registration {
         self
     }
 
+    /// Says that the driver takes batches.
+    #[must_use]
+    pub const fn batch(mut self) -> Self {
+        self.batch = Some(BatchOptions::DEFAULT);
+        self
+    }
+
+    /// Sets the most records of a batch.
+    #[must_use]
+    pub const fn batch_max(mut self, records: usize) -> Self {
+        if let Some(batch) = &mut self.batch {
+            batch.max = records;
+        }
+        self
+    }
+
+    /// Sets how long an incomplete batch waits for more records, in milliseconds.
+    #[must_use]
+    pub const fn batch_linger_ms(mut self, ms: u64) -> Self {
+        if let Some(batch) = &mut self.batch {
+            batch.linger = Duration::from_millis(ms);
+        }
+        self
+    }
+
     fn to_handler(self) -> Handler {
         let options = HandlerOptions {
             name: self.name.to_owned(),
@@ -184,6 +212,7 @@ impl Registration {
             enabled_if: self.enabled_if.map(str::to_owned),
             start: self.start,
             max_payload: self.max_payload,
+            batch: self.batch,
         };
         Handler::from_parts(options, self.place, self.requires, self.driver)
     }

@@ -12,6 +12,8 @@ pub struct StartRow {
     pub group: String,
     /// The handler's name.
     pub handler: String,
+    /// Most records of a call, and how long an incomplete batch waits for more; `None` if a call takes one record.
+    pub batch: Option<String>,
     /// `key`, `partition` or `none`.
     pub ordering: &'static str,
     /// `dead_letter`, `skip` or `stop`; or why the handler is off.
@@ -29,6 +31,14 @@ pub struct StartTable {
 
 impl fmt::Display for StartTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Shown only where there is one.
+        let has_batch = self.rows.iter().any(|row| row.batch.is_some());
+        let columns = |batch, others: [&str; 6]| {
+            let [topic, group, handler, rest @ ..] = others;
+            let batch = has_batch.then_some(batch);
+            let first = [topic, group, handler].into_iter().chain(batch);
+            first.chain(rest).map(str::to_owned).collect()
+        };
         let head = [
             "TOPIC",
             "GROUP",
@@ -37,20 +47,21 @@ impl fmt::Display for StartTable {
             "ON FAILURE",
             "PLACE",
         ];
-        let rows: Vec<[&str; 6]> = std::iter::once(head)
+        let rows: Vec<Vec<String>> = std::iter::once(columns("BATCH", head))
             .chain(self.rows.iter().map(|row| {
-                [
+                let others = [
                     row.topic.as_str(),
                     row.group.as_str(),
                     row.handler.as_str(),
                     row.ordering,
                     row.on_failure.as_str(),
                     row.place.as_str(),
-                ]
+                ];
+                columns(row.batch.as_deref().unwrap_or("-"), others)
             }))
             .collect();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-        let widths: Vec<usize> = (0..head.len()).filter_map(width).collect();
+        let widths: Vec<usize> = (0..rows[0].len()).filter_map(width).collect();
         for (n, row) in rows.iter().enumerate() {
             if n > 0 {
                 writeln!(f)?;

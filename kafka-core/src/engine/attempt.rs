@@ -72,6 +72,16 @@ impl Attempt {
         }
     }
 
+    /// Decides about a record of a call that failed as a whole: it is tried again alone, after the wait that this returns.
+    ///
+    /// Such a failure says of no record that it was the cause. So it gives none of them up, even if it is permanent or
+    /// `attempts` are spent: what counts is what becomes of the record alone.
+    pub(super) fn retry_alone(&self, failure: &Failure, lane: &LaneShared) -> Duration {
+        let after = lane.handler.retry.delay(self.number, self.jitter());
+        self.tell_retry(failure, after, lane);
+        after
+    }
+
     /// Differs between the records and attempts that fail together.
     fn jitter(&self) -> f64 {
         jitter(self.sequence ^ (u64::from(self.number) << 48))

@@ -257,7 +257,7 @@ where
         self.slots.keep_permit(permit);
     }
 
-    fn forget_behind(&mut self, work: Work) {
+    fn forget_behind(&mut self, work: Work, _: &Arc<LaneShared>) {
         if let Some(chain) = work.chain {
             self.chains.remove(&chain);
         }

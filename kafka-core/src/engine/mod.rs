@@ -3,6 +3,7 @@
 pub(crate) mod assignment;
 mod attempt;
 pub(crate) mod backpressure;
+pub(crate) mod batch_lane;
 pub(crate) mod dispatch;
 pub(crate) mod lane;
 pub(crate) mod lane_task;

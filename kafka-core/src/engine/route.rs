@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex_lite::Regex;
 use tokio::sync::Semaphore;
 
+use crate::batch::BatchOptions;
 use crate::error::RunError;
 use crate::extract::Services;
 use crate::failure::backoff::Retry;
@@ -28,6 +29,8 @@ pub(crate) struct ActiveHandler {
     pub(crate) dead_letter: Option<Arc<str>>,
     pub(crate) start: Start,
     pub(crate) max_payload: Option<usize>,
+    /// `None`: each call takes one record.
+    pub(crate) batch: Option<BatchOptions>,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) handler: Handler,
 }

@@ -46,6 +46,13 @@ pub(super) struct Slot<Work, Call> {
     waker: Waker,
 }
 
+impl<Work, Call> Slot<Work, Call> {
+    /// Has the slot polled in the lane's next turn.
+    pub(super) fn wake(&self) {
+        self.waker.wake_by_ref();
+    }
+}
+
 /// The slots of a lane, with all that it keeps from turn to turn whatever its calls take.
 pub(super) struct Slots<Work, Call> {
     all: Vec<Slot<Work, Call>>,
@@ -220,7 +227,7 @@ pub(super) trait Slotted: Sized {
     fn settle(&mut self, slot: usize, lane: &Arc<LaneShared>);
 
     /// Forgets all that waits behind work that stays unfinished.
-    fn forget_behind(&mut self, work: Self::Work);
+    fn forget_behind(&mut self, work: Self::Work, lane: &Arc<LaneShared>);
 
     /// See [`LaneDriver::turn`](super::lane::LaneDriver::turn).
     fn turn(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Poll<()> {
@@ -356,7 +363,7 @@ pub(super) trait Slotted: Sized {
             at.permit = None;
             self.slots().vacate(slot);
             lane.partition.give_up(Self::sequence(&work));
-            self.forget_behind(work);
+            self.forget_behind(work, lane);
         }
     }
 }

@@ -27,45 +27,45 @@ use crate::{
     Retry, Start, Text,
 };
 
-const TOPIC: &str = "t";
-const DEAD: &str = "g.t.dlq";
-const DRAIN: Duration = Duration::from_secs(5);
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const TOPIC: &str = "t";
+pub(super) const DEAD: &str = "g.t.dlq";
+pub(super) const DRAIN: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
-fn at(partition: i32) -> TopicPartition {
+pub(super) fn at(partition: i32) -> TopicPartition {
     TopicPartition::new(TOPIC, partition)
 }
 
 /// What handlers saw, in the order in which they began.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<String>>>);
+pub(super) struct Seen(Arc<Mutex<Vec<String>>>);
 
 impl Seen {
-    fn push(&self, what: impl Into<String>) {
+    pub(super) fn push(&self, what: impl Into<String>) {
         self.0.lock().unwrap().push(what.into());
     }
 
-    fn all(&self) -> Vec<String> {
+    pub(super) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 }
 
-struct Bench {
-    engine: Engine,
-    commands: Sender<Command>,
-    broker: MemoryBroker,
-    monitor: Arc<Monitor>,
-    failed: Arc<FirstError>,
-    is_done: bool,
+pub(super) struct Bench {
+    pub(super) engine: Engine,
+    pub(super) commands: Sender<Command>,
+    pub(super) broker: MemoryBroker,
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) failed: Arc<FirstError>,
+    pub(super) is_done: bool,
 }
 
 impl Bench {
     /// Starts an engine with one handler, with partition 0 assigned.
-    async fn start(handler: Handler) -> Self {
+    pub(super) async fn start(handler: Handler) -> Self {
         let mut bench = Self::joining(
             &handler,
             Budget {
@@ -78,7 +78,7 @@ impl Bench {
         bench
     }
 
-    fn joining(handler: &Handler, budget: Budget) -> Self {
+    pub(super) fn joining(handler: &Handler, budget: Budget) -> Self {
         let broker = MemoryBroker::default();
         let client: Arc<dyn ProducerClient> = Arc::new(broker.clone());
         let cluster: Arc<dyn Cluster> = Arc::new(broker.clone());
@@ -123,7 +123,7 @@ impl Bench {
     }
 
     /// Rounds of the poll thread, with the lanes' turns between them.
-    async fn rounds(&mut self, rounds: usize) {
+    pub(super) async fn rounds(&mut self, rounds: usize) {
         for _ in 0..rounds {
             let now = tokio::time::Instant::now().into_std();
             self.engine.poll(now);
@@ -133,14 +133,14 @@ impl Bench {
         }
     }
 
-    async fn settle(&self) {
+    pub(super) async fn settle(&self) {
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
     }
 
     /// Lets time pass, in rounds.
-    async fn pass(&mut self, time: Duration) {
+    pub(super) async fn pass(&mut self, time: Duration) {
         let step = Duration::from_millis(100);
         let mut passed = Duration::ZERO;
         while passed < time {
@@ -150,7 +150,7 @@ impl Bench {
         }
     }
 
-    fn append(&self, key: &str, value: &str) {
+    pub(super) fn append(&self, key: &str, value: &str) {
         self.broker.append(&at(0), Some(key), Some(value));
     }
 }

@@ -1,0 +1,492 @@
+//! Calls a handler with many records of one partition at a time.
+//!
+//! A batch is filled from the inbox, in the order of the partition, and started when it is full or has lingered. Its
+//! keys are busy from then on: their later records wait in their chains, other keys fill the next batch. A record that
+//! failed leaves its batch for good: it is tried again alone, and its key stays busy until it is settled.
+//!
+//! ```text
+//! inbox ─► key busy? ─ yes ─► wait in the chain of the key ──────────────────────────────┐
+//!             │ no                                                                       │
+//!             ├─► batch ─ full, or lingered ─► decode ─► call ─► verdicts ─► ack ─► key free
+//!             │                                  │                  └ failed             │
+//!             │                                  └ undecodable ──────────┴─► alone:      │
+//!             │                                backoff, call, … or given up ─► ack ──────┘
+//! ```
+
+use std::collections::{HashMap, VecDeque};
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
+
+use super::attempt::{Attempt, Next};
+use super::lane::{LaneDriver, TURN};
+use super::lane_task::{LaneShared, lock};
+use super::slots::{Intake, Slots, Slotted, Stage, panicked};
+use crate::batch::{Batch, BatchRecord, BatchResult};
+use crate::decode_error::DecodeError;
+use crate::extract::HandlerContext;
+use crate::observe::Event;
+use crate::outcome::{Failure, Outcome};
+use crate::record::{Record, RecordBatch};
+
+/// A record that was taken out of the inbox.
+pub(super) struct Work {
+    batch: Arc<RecordBatch>,
+    index: usize,
+    chain: Option<u64>,
+    /// From 1.
+    attempt: u32,
+    /// It has failed: it has a slot of its own, and is the one of its chain that may go on.
+    is_alone: bool,
+}
+
+impl Work {
+    fn record(&self) -> Record {
+        self.batch.record(self.index)
+    }
+
+    fn sequence(&self) -> u64 {
+        self.batch.sequence(self.index)
+    }
+
+    fn attempt(&self) -> Attempt {
+        Attempt {
+            record: self.record(),
+            sequence: self.sequence(),
+            number: self.attempt,
+        }
+    }
+}
+
+/// What a slot has to do: a batch, or one record alone.
+pub(super) struct Run {
+    works: Vec<Work>,
+    started: Option<Instant>,
+}
+
+/// Records that wait for each other.
+#[derive(Default)]
+struct Chain {
+    /// How many of its records are in a call, or have failed and are not settled. It is free at 0.
+    busy: usize,
+    /// One of those that failed has a slot; the others wait for it, each with what it does next.
+    is_failing: bool,
+    failed: VecDeque<(Work, Stage)>,
+    /// Not started yet.
+    waiting: VecDeque<(Arc<RecordBatch>, usize)>,
+}
+
+/// Where the next record of a batch is.
+enum Found {
+    Record(Work),
+    /// It waits for its key.
+    Busy,
+    Nothing,
+}
+
+/// Drives the calls of one concrete batch handler: `D` decodes a record, `F` calls the function.
+pub struct BatchLane<D, T, F, Fut> {
+    decode: D,
+    adapter: F,
+    payload: PhantomData<fn() -> T>,
+    slots: Slots<Run, Fut>,
+    /// Keys with a record that was started and is not settled, and keys with records that waited for one.
+    chains: HashMap<u64, Chain, foldhash::fast::RandomState>,
+    /// Chains that became free with records waiting: older than all that is in the inbox. One may be in here twice, or be
+    /// busy again.
+    freed: VecDeque<u64>,
+    /// The batch of the inbox that is being taken apart, and the next record of it.
+    cursor: Option<(Arc<RecordBatch>, usize)>,
+    /// The batch that is being filled. Its records are not started: a drain may forget them.
+    filling: Vec<Work>,
+    /// How long that waits for more.
+    linger: Option<Pin<Box<Sleep>>>,
+}
+
+impl<D, T, F, Fut> std::fmt::Debug for BatchLane<D, T, F, Fut> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BatchLane").finish_non_exhaustive()
+    }
+}
+
+impl<D, T, F, Fut> BatchLane<D, T, F, Fut>
+where
+    D: Fn(&Record) -> Result<T, DecodeError> + Send + 'static,
+    T: Send + 'static,
+    F: Fn(Batch<T>, HandlerContext) -> Fut + Send + 'static,
+    Fut: Future<Output = BatchResult> + Send + 'static,
+{
+    /// Makes a lane of a decoder, and an adapter: a function that calls the handler with a batch, and gives its verdicts.
+    pub fn new(decode: D, adapter: F) -> Self {
+        Self {
+            decode,
+            adapter,
+            payload: PhantomData,
+            slots: Slots::new(),
+            chains: HashMap::default(),
+            freed: VecDeque::new(),
+            cursor: None,
+            filling: Vec::new(),
+            linger: None,
+        }
+    }
+
+    /// Finds a record that may start: of a chain that became free, else of the inbox.
+    fn next(&mut self, lane: &Arc<LaneShared>) -> Found {
+        while let Some(&key) = self.freed.front() {
+            let free = self.chains.get_mut(&key).filter(|chain| chain.busy == 0);
+            let Some(chain) = free else {
+                self.freed.pop_front();
+                continue;
+            };
+            let next = chain.waiting.pop_front();
+            let next = next.filter(|(batch, index)| batch.sequence(*index) < self.slots.end);
+            if next.is_none() || chain.waiting.is_empty() {
+                self.chains.remove(&key);
+                self.freed.pop_front();
+            }
+            if let Some((batch, index)) = next {
+                return Found::Record(work(batch, index, Some(key)));
+            }
+        }
+        let (batch, index) = match self.cursor.take() {
+            Some((batch, index)) if index < batch.len() => (batch, index),
+            _ => match lock(&lane.inbox).pop_front() {
+                Some(batch) => (batch, 0),
+                None => return Found::Nothing,
+            },
+        };
+        if batch.sequence(index) >= self.slots.end {
+            lock(&lane.inbox).clear();
+            return Found::Nothing;
+        }
+        self.cursor = Some((Arc::clone(&batch), index + 1));
+        let chain = lane.handler.chain_of(&batch, index);
+        if let Some(chain) = chain.and_then(|chain| self.chains.get_mut(&chain)) {
+            chain.waiting.push_back((batch, index));
+            return Found::Busy;
+        }
+        Found::Record(work(batch, index, chain))
+    }
+
+    /// True once an incomplete batch has waited long enough for more. A drain does not wait.
+    fn has_lingered(&mut self, linger: Duration, cx: &mut Context<'_>) -> bool {
+        if linger.is_zero() || self.slots.end != u64::MAX {
+            return true;
+        }
+        let sleep = self
+            .linger
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(linger)));
+        sleep.as_mut().poll(cx).is_ready()
+    }
+
+    /// Starts the batch that was filled.
+    fn start_filled(
+        &mut self,
+        permit: OwnedSemaphorePermit,
+        lane: &Arc<LaneShared>,
+        cx: &mut Context<'_>,
+    ) {
+        self.linger = None;
+        let mut works = std::mem::take(&mut self.filling);
+        // Records that had waited in their chain may stand behind newer ones of other keys.
+        works.sort_by_key(Work::sequence);
+        for chain in works.iter().filter_map(|work| work.chain) {
+            self.chains.entry(chain).or_default().busy += 1;
+        }
+        let run = Run {
+            works,
+            started: None,
+        };
+        let slot = self.slots.occupy(run, lane);
+        self.slots[slot].permit = Some(permit);
+        self.start(slot, lane, cx);
+    }
+
+    /// Decodes a record; whatever is wrong with it is its own failure, and not the batch's.
+    fn decode(&self, work: &Work, lane: &LaneShared) -> Result<BatchRecord<T>, Failure> {
+        if let Some(limit) = lane.handler.max_payload {
+            let size = work.batch.value_len(work.index);
+            if size > limit {
+                return Err(DecodeError::TooLarge { size, limit }.into());
+            }
+        }
+        let record = work.record();
+        let decoded = catch_unwind(AssertUnwindSafe(|| (self.decode)(&record)));
+        let payload = decoded.map_err(|panic| panicked(&*panic))??;
+        Ok(BatchRecord::new(payload, record, work.attempt))
+    }
+
+    /// Frees a slot whose call is over.
+    fn take_run(&mut self, slot: usize) -> Run {
+        let at = &mut self.slots[slot];
+        let permit = at.permit.take();
+        let Some(run) = at.work.take() else {
+            unreachable!("a call that ends has work");
+        };
+        self.slots.vacate(slot);
+        self.slots.keep_permit(permit);
+        run
+    }
+
+    /// Deals with what an attempt came to for one record.
+    fn conclude(
+        &mut self,
+        mut work: Work,
+        outcome: Outcome,
+        started: Option<Instant>,
+        lane: &Arc<LaneShared>,
+    ) {
+        if let (Outcome::Ack, Some(started)) = (&outcome, started) {
+            lane.group.observers.emit(&Event::Handled {
+                record: &work.record(),
+                handler: &lane.handler.name,
+                attempt: work.attempt,
+                duration: started.elapsed(),
+            });
+        }
+        let stage = match work.attempt().end(outcome, lane) {
+            Next::Settle => return self.settle_one(&work, lane),
+            Next::RetryAfter(after) => backoff(&mut work, after),
+            Next::GiveUp(write) => Stage::GivingUp(write),
+            Next::Stop => Stage::Stopped,
+        };
+        self.set_aside(work, stage, lane);
+    }
+
+    /// Gives a record that failed a slot of its own, as soon as those of its key that failed before it are settled.
+    fn set_aside(&mut self, mut work: Work, stage: Stage, lane: &Arc<LaneShared>) {
+        let chain = work.chain.and_then(|chain| self.chains.get_mut(&chain));
+        if let Some(chain) = chain
+            && !work.is_alone
+        {
+            if chain.is_failing {
+                chain.failed.push_back((work, stage));
+                return;
+            }
+            chain.is_failing = true;
+        }
+        work.is_alone = true;
+        let run = Run {
+            works: vec![work],
+            started: None,
+        };
+        let slot = self.slots.occupy(run, lane);
+        let at = &mut self.slots[slot];
+        at.stage = stage;
+        // Polled in the next turn, not from here: a long chain of dead letters that are written at once must not recurse.
+        at.wake();
+    }
+
+    /// Acks a record, and lets go on what waited for it.
+    fn settle_one(&mut self, work: &Work, lane: &Arc<LaneShared>) {
+        self.slots.ack(work.sequence());
+        let Some(key) = work.chain else {
+            return;
+        };
+        let Some(chain) = self.chains.get_mut(&key) else {
+            return;
+        };
+        chain.busy -= 1;
+        if work.is_alone {
+            chain.is_failing = false;
+            if let Some((next, stage)) = chain.failed.pop_front() {
+                return self.set_aside(next, stage, lane);
+            }
+        }
+        if chain.busy > 0 {
+            return;
+        }
+        if chain.waiting.is_empty() {
+            self.chains.remove(&key);
+        } else {
+            self.freed.push_back(key);
+        }
+    }
+}
+
+impl<D, T, F, Fut> Slotted for BatchLane<D, T, F, Fut>
+where
+    D: Fn(&Record) -> Result<T, DecodeError> + Send + 'static,
+    T: Send + 'static,
+    F: Fn(Batch<T>, HandlerContext) -> Fut + Send + 'static,
+    Fut: Future<Output = BatchResult> + Send + 'static,
+{
+    type Work = Run;
+    type Call = Fut;
+
+    fn slots(&mut self) -> &mut Slots<Run, Fut> {
+        &mut self.slots
+    }
+
+    fn sequence(run: &Run) -> u64 {
+        run.works.first().map_or(u64::MAX, Work::sequence)
+    }
+
+    fn failed(failure: Failure) -> BatchResult {
+        Err(failure)
+    }
+
+    fn intake(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Intake {
+        let options = lane.handler.batch.unwrap_or_default();
+        let end = self.slots.end;
+        if end != u64::MAX {
+            self.filling.retain(|work| work.sequence() < end);
+        }
+        for _ in 0..TURN {
+            if self.filling.len() < options.max {
+                match self.next(lane) {
+                    Found::Record(work) => {
+                        self.filling.push(work);
+                        continue;
+                    }
+                    Found::Busy => continue,
+                    Found::Nothing => {}
+                }
+                if self.filling.is_empty() || !self.has_lingered(options.linger, cx) {
+                    return Intake::Dry;
+                }
+            }
+            let Some(permit) = self.slots.take_permit(cx) else {
+                return Intake::NoPermit;
+            };
+            self.start_filled(permit, lane, cx);
+        }
+        Intake::MoreTurns
+    }
+
+    fn start(&mut self, slot: usize, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
+        let timed = self.slots.timed;
+        let (at, started) = self.slots.starting(slot);
+        let Some(run) = &mut at.work else {
+            unreachable!("a slot that starts has work");
+        };
+        run.started = timed.then(Instant::now);
+        let works = std::mem::take(&mut run.works);
+        let last = works.last().map_or(0, |work| work.sequence() + 1);
+        *started = (*started).max(last);
+
+        let attempt = works.first().map_or(1, |work| work.attempt);
+        let mut records = Vec::with_capacity(works.len());
+        let mut decoded = Vec::with_capacity(works.len());
+        let mut undecoded = Vec::new();
+        for work in works {
+            match self.decode(&work, lane) {
+                Ok(record) => {
+                    records.push(record);
+                    decoded.push(work);
+                }
+                Err(failure) => undecoded.push((work, failure)),
+            }
+        }
+        let is_empty = decoded.is_empty();
+        if let Some(run) = &mut self.slots[slot].work {
+            run.works = decoded;
+        }
+        if is_empty {
+            self.take_run(slot);
+        }
+        for (work, failure) in undecoded {
+            self.conclude(work, Outcome::Fail(failure), None, lane);
+        }
+        if is_empty {
+            return;
+        }
+
+        let batch = Batch::new(records, Arc::clone(&lane.context.group_id));
+        let cx_of_call = HandlerContext::new(&lane.context, attempt);
+        let call = catch_unwind(AssertUnwindSafe(|| (self.adapter)(batch, cx_of_call)));
+        match call {
+            Ok(call) => {
+                let at = &mut self.slots[slot];
+                at.call.set(Some(call));
+                at.stage = Stage::Calling(None);
+                self.poll_slot(slot, lane, cx);
+            }
+            Err(panic) => self.finish(slot, Err(panicked(&*panic)), lane, cx),
+        }
+    }
+
+    fn finish(
+        &mut self,
+        slot: usize,
+        result: BatchResult,
+        lane: &Arc<LaneShared>,
+        _: &mut Context<'_>,
+    ) {
+        let Run { mut works, started } = self.take_run(slot);
+        match result.and_then(|verdicts| verdicts.of_batch(works.len())) {
+            Ok(mut verdicts) => {
+                for (index, work) in works.into_iter().enumerate() {
+                    self.conclude(work, verdicts.take(index), started, lane);
+                }
+            }
+            Err(failure) => match works.pop() {
+                Some(work) if works.is_empty() => {
+                    self.conclude(work, Outcome::Fail(failure), started, lane);
+                }
+                last => {
+                    for mut work in works.into_iter().chain(last) {
+                        let after = work.attempt().retry_alone(&failure, lane);
+                        let stage = backoff(&mut work, after);
+                        self.set_aside(work, stage, lane);
+                    }
+                }
+            },
+        }
+    }
+
+    fn settle(&mut self, slot: usize, lane: &Arc<LaneShared>) {
+        let run = self.take_run(slot);
+        for work in &run.works {
+            self.settle_one(work, lane);
+        }
+    }
+
+    fn forget_behind(&mut self, run: Run, lane: &Arc<LaneShared>) {
+        let chains = run.works.iter().filter_map(|work| work.chain);
+        for chain in chains.filter_map(|chain| self.chains.remove(&chain)) {
+            for (work, _) in chain.failed {
+                lane.partition.give_up(work.sequence());
+            }
+        }
+    }
+}
+
+impl<D, T, F, Fut> LaneDriver for BatchLane<D, T, F, Fut>
+where
+    D: Fn(&Record) -> Result<T, DecodeError> + Send + 'static,
+    T: Send + 'static,
+    F: Fn(Batch<T>, HandlerContext) -> Fut + Send + 'static,
+    Fut: Future<Output = BatchResult> + Send + 'static,
+{
+    fn turn(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Poll<()> {
+        Slotted::turn(self, lane, cx)
+    }
+}
+
+/// A record at its first attempt.
+fn work(batch: Arc<RecordBatch>, index: usize, chain: Option<u64>) -> Work {
+    Work {
+        batch,
+        index,
+        chain,
+        attempt: 1,
+        is_alone: false,
+    }
+}
+
+/// Counts the attempt that failed; the wait begins now, also for a record that waits for others first.
+fn backoff(work: &mut Work, after: Duration) -> Stage {
+    work.attempt += 1;
+    Stage::Backoff(Box::pin(tokio::time::sleep(after)))
+}
+
+#[cfg(test)]
+mod tests;
