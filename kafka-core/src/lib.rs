@@ -66,7 +66,7 @@ pub use template::TemplateError;
 #[doc(hidden)]
 pub mod __private {
     pub use core::option::Option::Some;
-    pub use core::result::Result::{Err, Ok};
+    pub use core::result::Result::{self, Err, Ok};
     pub use core::{future::Future, marker::Send, module_path};
 
     pub use inventory::submit;

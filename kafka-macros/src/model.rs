@@ -22,7 +22,7 @@ impl HandlerModel {
     /// Judges the attribute and the function; `None` if there is an error.
     pub(crate) fn new(args: Args, item: &HandlerItem, errors: &mut Errors) -> Option<Self> {
         let options = Options::new(args, errors);
-        let function = Function::new(item, options.decode.is_some(), errors)?;
+        let function = Function::new(item, &options, errors)?;
         Some(Self {
             krate: krate(options.krate.as_ref()),
             options,
@@ -53,6 +53,9 @@ pub(crate) struct Options {
     pub(crate) start: Option<Start>,
     pub(crate) max_payload: Option<u32>,
     pub(crate) decode: Option<ExprPath>,
+    pub(crate) batch: Option<BatchOptions>,
+    /// One that is there and not known may have been meant for any other; it is an error already.
+    pub(crate) has_unknown: bool,
     pub(crate) krate: Option<Path>,
 }
 
@@ -62,6 +65,13 @@ pub(crate) struct RetryOptions {
     pub(crate) attempts: Option<u32>,
     pub(crate) initial_ms: Option<u64>,
     pub(crate) max_ms: Option<u64>,
+}
+
+/// `batch(…)`.
+#[derive(Default)]
+pub(crate) struct BatchOptions {
+    pub(crate) max: Option<u32>,
+    pub(crate) linger_ms: Option<u64>,
 }
 
 /// The variants of an enum of the runtime, under their names in the attribute.
@@ -96,6 +106,7 @@ choice!(FailurePolicy { DeadLetter = "dead_letter", Skip = "skip", Stop = "stop"
 
 /// Every option with an example of its use, as the messages show it.
 const OPTIONS: &[(&str, &str)] = &[
+    ("batch", "batch(max = 500, linger = \"50ms\")"),
     ("concurrency", "concurrency = 256"),
     ("crate", "crate = path::to::kafka_runtime"),
     ("dead_letter", "dead_letter = \"billing.orders.dlq\""),
@@ -121,16 +132,24 @@ const RETRY_OPTIONS: &[(&str, &str)] = &[
     ("max", "max = \"30s\""),
 ];
 
+const BATCH_OPTIONS: &[(&str, &str)] = &[("linger", "linger = \"50ms\""), ("max", "max = 500")];
+
 /// What people coming from other clients call an option.
 const ALIASES: &[(&str, &str)] = &[
     ("attempts", "retry(attempts = 8)"),
     ("auto_offset_reset", "start = \"latest\""),
+    ("batch_linger", "batch(linger = \"50ms\")"),
+    ("batch_size", "batch(max = 500)"),
     ("decoder", "decode = path::to::decoder"),
     ("deserialize_with", "decode = path::to::decoder"),
     ("dlq", "dead_letter = \"billing.orders.dlq\""),
     ("group_id", "group = \"billing\""),
+    ("linger", "batch(linger = \"50ms\")"),
+    ("linger_ms", "batch(linger = \"50ms\")"),
     ("max_attempts", "retry(attempts = 8)"),
+    ("max_batch_size", "batch(max = 500)"),
     ("max_in_flight", "concurrency = 256"),
+    ("max_poll_records", "batch(max = 500)"),
     ("max_retries", "retry(attempts = 8)"),
     ("offset", "start = \"latest\""),
     ("parallelism", "concurrency = 256"),
@@ -152,6 +171,9 @@ impl Options {
             options.set(setting, errors);
             places.0.push((setting.name(), span_of(setting)));
         }
+        let is_known =
+            |setting: &Setting| OPTIONS.iter().any(|(known, _)| *known == setting.name());
+        options.has_unknown = !args.settings.iter().all(is_known);
         // There is a topic, or a pattern; one that could not be read is an error already.
         let is_topic =
             |setting: &Setting| names_topic(setting) || is_bare_unknown(setting, OPTIONS);
@@ -203,6 +225,7 @@ impl Options {
             "start" => self.start = choice(setting, errors),
             "max_payload" => self.max_payload = parsed(setting, values::size, errors),
             "decode" => self.decode = path(setting, errors),
+            "batch" => self.batch = Some(BatchOptions::new(setting, errors)),
             "crate" => self.krate = path(setting, errors).map(|path| path.path),
             name => unreachable!("`{name}` is not in OPTIONS"),
         }
@@ -301,7 +324,7 @@ impl RetryOptions {
         if args.topics.is_empty() && args.settings.is_empty() {
             errors.at(
                 &setting.name,
-                format!("`retry` is empty: `{}`", example("retry")),
+                format!("`retry` is empty: `{}`", example("retry", "list")),
             );
         }
         let mut waits = Vec::new();
@@ -340,6 +363,36 @@ impl RetryOptions {
             }
             _ => "`initial` is longer than `max`: the first wait is the shortest",
         }
+    }
+}
+
+impl BatchOptions {
+    fn new(setting: &Setting, errors: &mut Errors) -> Self {
+        let mut batch = Self::default();
+        let args = match &setting.value {
+            Value::List(args) => args,
+            // `batch` alone is a batch with the defaults.
+            Value::Missing => return batch,
+            _ => {
+                wrong_kind(setting, "list", errors);
+                return batch;
+            }
+        };
+        for topic in &args.topics {
+            errors.at(
+                topic,
+                "`batch` takes no topic: a handler's topics stand before it",
+            );
+        }
+        for setting in unique(&args.settings, BATCH_OPTIONS, errors) {
+            match setting.name().as_str() {
+                // A batch of no records would handle nothing.
+                "max" => batch.max = count(setting, "1 is one record for each call", errors),
+                "linger" => batch.linger_ms = parsed(setting, values::wait, errors),
+                name => unreachable!("`{name}` is not in BATCH_OPTIONS"),
+            }
+        }
+        batch
     }
 }
 
@@ -424,10 +477,13 @@ fn names(known: &[(&str, &str)]) -> String {
     }
 }
 
-fn example(name: &str) -> &'static str {
-    let mut all = OPTIONS.iter().chain(RETRY_OPTIONS);
-    all.find(|(known, _)| *known == name)
-        .map_or("", |(_, example)| example)
+fn example(name: &str, kind: &str) -> &'static str {
+    let mut all = OPTIONS.iter().chain(RETRY_OPTIONS).chain(BATCH_OPTIONS);
+    // `max` is a duration in `retry`, and a number in `batch`.
+    let is_it = |(known, example): &&(&str, &str)| {
+        *known == name && (kind == "number") == example.ends_with(|c: char| c.is_ascii_digit())
+    };
+    all.find(is_it).map_or("", |(_, example)| example)
 }
 
 /// Reports a value that is of another kind than the option takes, and writes it as it was probably meant.
@@ -445,7 +501,7 @@ fn wrong_kind(setting: &Setting, kind: &str, errors: &mut Errors) {
         _ => None,
     };
     let meant = meant.map_or_else(
-        || example(&name).to_owned(),
+        || example(&name, kind).to_owned(),
         |value| format!("{name} = {value}"),
     );
     errors.at_span(
