@@ -39,6 +39,7 @@ macro_rules! keeps_its_promises {
 
 keeps_its_promises!(
     quickstart, state, groups, builder, manager, errors, produce, unit_test, extractors, observe,
+    batch,
 );
 
 #[test]

@@ -4,6 +4,7 @@
 //! told so by an environment variable.
 
 mod bad_input;
+mod batch;
 mod common;
 mod delivery;
 mod failure;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let suite = delivery::add(suite);
     let suite = failure::add(suite);
     let suite = bad_input::add(suite);
+    let suite = batch::add(suite);
     let suite = startup::add(suite);
     let suite = outage::add(suite);
     let suite = shutdown::add(suite);
