@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kafka_runtime::{Batch, Handler, Retry};
-use test_support::{KafkaCluster, NewRecord, Suite, TestResult, unique_name};
+use test_support::{KafkaCluster, NewRecord, StoredRecord, Suite, TestResult, unique_name};
 
 use crate::common::{Log, committed, create, start};
 
@@ -78,11 +78,11 @@ async fn bad_records_alone(cluster: &KafkaCluster) -> TestResult {
     for (partition, _, n) in batches.into_iter().flatten() {
         of_key.entry((partition, n % KEYS)).or_default().push(n);
     }
-    let handled: usize = of_key.values().map(Vec::len).sum();
-    assert_eq!(handled, COUNT - 2);
+    let count: usize = of_key.values().map(Vec::len).sum();
+    assert_eq!(count, COUNT - 2);
     assert!(of_key.values().all(|numbers| numbers.is_sorted()));
     let letters = topics.read_all(&format!("{group}.{topic}.dlq")).await?;
-    let mut parked: Vec<_> = letters.iter().map(|letter| letter.value_text()).collect();
+    let mut parked: Vec<_> = letters.iter().map(StoredRecord::value_text).collect();
     parked.sort();
     assert_eq!(parked, [BAD.to_string(), "none".to_owned()]);
 
