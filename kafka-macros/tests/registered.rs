@@ -39,8 +39,8 @@ async fn on_audit(_: Text) {}
 
 #[topic_handler("orders", batch)]
 async fn on_orders(batch: Batch<u64>) -> BatchOutcome {
-    let even = |n: &u64| if n % 2 == 0 { Ok(()) } else { Err("odd") };
-    batch.payloads().map(even).collect()
+    let known = |n: &u64| if *n < 3 { Ok(()) } else { Err("unknown") };
+    batch.payloads().map(known).collect()
 }
 
 #[topic_handler("payments", batch(max = 10, linger = "0ms"))]

@@ -88,7 +88,7 @@ pub enum Event<'a> {
         /// The partitions.
         partitions: &'a [TopicPartition],
     },
-    /// A call ended well.
+    /// A record was handled. Of a batch, each record is told by itself.
     Handled {
         /// The record.
         record: &'a Record,
@@ -96,7 +96,7 @@ pub enum Event<'a> {
         handler: &'a str,
         /// From 1.
         attempt: u32,
-        /// From the start of this attempt, decoding included.
+        /// From the start of this attempt, decoding included; of a batch, the time of the whole call.
         duration: Duration,
     },
     /// An attempt failed and another one follows.

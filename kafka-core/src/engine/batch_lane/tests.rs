@@ -357,6 +357,42 @@ async fn a_key_waits_for_its_running_batch_and_other_keys_fill_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_key_with_more_than_a_batch_waiting_still_has_one_batch_at_a_time() {
+    let (seen, gate) = (Seen::default(), gate());
+    let mut bench = Bench::start(gated(&seen, &gate).batch_size(2)).await;
+    for value in ["a1", "a2", "a3", "a4", "a5"] {
+        bench.append("a", value);
+    }
+
+    bench.rounds(2).await;
+    assert_eq!(seen.all(), ["a1 a2"]);
+    gate.add_permits(1);
+    bench.rounds(2).await;
+    assert_eq!(seen.all(), ["a1 a2", "a3 a4"]);
+    gate.add_permits(9);
+    bench.pass(A_MOMENT).await;
+
+    assert_eq!(seen.all(), ["a1 a2", "a3 a4", "a5"]);
+    assert_eq!(bench.broker.stored(&at(0)), Some(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_in_the_order_of_the_partition_whatever_waited() {
+    let (seen, gate) = (Seen::default(), gate());
+    let mut bench = Bench::start(gated(&seen, &gate).batch_size(2).linger(LONG)).await;
+    for (key, value) in [("a", "a1"), ("b", "b1"), ("a", "a2"), ("c", "c1")] {
+        bench.append(key, value);
+    }
+    bench.rounds(2).await;
+    assert_eq!(seen.all(), ["a1 b1"]);
+
+    gate.add_permits(1);
+    bench.rounds(2).await;
+
+    assert_eq!(seen.all(), ["a1 b1", "a2 c1"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failed_record_holds_its_key_and_no_other() {
     let seen = Seen::default();
     let mut bench = Bench::start(judging(&seen)).await;
