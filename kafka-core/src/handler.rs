@@ -338,8 +338,8 @@ impl Handler {
         self
     }
 
-    /// Bounds one attempt (of a batch: the call for all of it). Default: no bound. A call that takes longer is dropped where it stands, which does not
-    /// undo what it did.
+    /// Bounds one attempt (of a batch: the call for all of it). Default: no bound. A call that takes longer is dropped where
+    /// it stands, which does not undo what it did.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = Some(timeout);
