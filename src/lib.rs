@@ -48,6 +48,8 @@
 //! | a runtime by hand | [`Runtime::builder`], [`Handler`], [`Control`] |
 //! | clients by hand | [`KafkaManager`], [`KafkaConsumer`], [`KafkaProducer`] |
 //! | settings | [`Config`], [`ClientOptions`], [`ConsumerOptions`], [`ProducerOptions`] |
+//! | dead letters, and putting them back | [`FailurePolicy`], [`redrive`], [`Redrive`](redrive::Redrive) |
+//! | tests | the kit `testing` (feature `testing`), [`Record::for_test`], [`RecordMetadata::for_test`] |
 //! | what goes on | [`Observer`], [`Event`], [`GroupStatus`], [`ConsumerState`] |
 //! | errors | [`RunError`], [`StartError`], [`ConnectError`], [`ClientError`], [`DecodeError`], [`SendError`] |
 //!
@@ -122,12 +124,16 @@
 //! # Features
 //!
 //! `rdkafka` (default) is the client; `ssl` or `ssl-vendored` adds TLS and SCRAM, `gssapi` Kerberos, `zstd` zstd;
-//! `embedded-broker` adds `EmbeddedBroker`, a broker in memory for examples and tests.
+//! `embedded-broker` adds `EmbeddedBroker`, a broker in memory for examples and tests; `testing` adds the test kit, which
+//! runs the engine in a unit test, without librdkafka; `cli` is the command `kafka-runtime`.
 //!
-//! The [README], [configuration], [troubleshooting] and [architecture] pages are in the repository.
+//! The [README], [configuration], [operations], [testing][testing guide], [troubleshooting] and [architecture] pages are in
+//! the repository.
 //!
 //! [README]: https://github.com/kafka-runtime/kafka-runtime#readme
 //! [configuration]: https://github.com/kafka-runtime/kafka-runtime/blob/main/docs/CONFIGURATION.md
+//! [operations]: https://github.com/kafka-runtime/kafka-runtime/blob/main/docs/OPERATIONS.md
+//! [testing guide]: https://github.com/kafka-runtime/kafka-runtime/blob/main/docs/TESTING.md
 //! [troubleshooting]: https://github.com/kafka-runtime/kafka-runtime/blob/main/docs/TROUBLESHOOTING.md
 //! [architecture]: https://github.com/kafka-runtime/kafka-runtime/blob/main/docs/ARCHITECTURE.md
 
@@ -143,8 +149,14 @@ mod documents {
     #[doc = include_str!("../README.md")]
     mod readme {}
 
+    #[doc = include_str!("../docs/TESTING.md")]
+    mod testing {}
+
     #[doc = include_str!("../docs/MIGRATING.md")]
     mod migrating {}
+
+    #[doc = include_str!("../docs/OPERATIONS.md")]
+    mod operations {}
 
     #[doc = include_str!("../docs/TROUBLESHOOTING.md")]
     mod troubleshooting {}

@@ -20,6 +20,10 @@ use kafka_runtime::{EmbeddedBroker, KafkaManager, MessagePayload, ProducerOption
 #[expect(dead_code, reason = "its main function")]
 mod unit_test;
 
+#[path = "../examples/test_kit.rs"]
+#[expect(dead_code, reason = "its main function")]
+mod test_kit;
+
 /// The slowest takes 4 s on an idle machine.
 const TIME_LIMIT: Duration = Duration::from_mins(1);
 
@@ -38,8 +42,8 @@ macro_rules! keeps_its_promises {
 }
 
 keeps_its_promises!(
-    quickstart, state, groups, builder, manager, errors, produce, unit_test, extractors, observe,
-    batch,
+    quickstart, state, groups, builder, manager, errors, produce, unit_test, test_kit, extractors,
+    observe, redrive, batch,
 );
 
 #[test]

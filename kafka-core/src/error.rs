@@ -36,6 +36,9 @@ pub enum ClientError {
     /// A committed or current offset is not in the partition any more (or not yet).
     #[error("offset out of range: {0}")]
     OffsetOutOfRange(String),
+    /// A batch of records cannot be read: its checksum does not match, or it cannot be decompressed.
+    #[error("a batch of records cannot be read: {0}")]
+    Corrupt(String),
     /// The group has no use for this member any more: its partitions are somebody else's.
     #[error("not a member of the group any more: {0}")]
     NotAMember(String),

@@ -164,8 +164,8 @@ impl<T> DatabaseEvent<T> {
 /// row may lie, and may fail to decode. [`parse`](Self::parse) decodes it on request; until then it costs one copy.
 #[derive(Clone)]
 pub struct OldRow<T> {
-    json: Box<RawValue>,
-    row: PhantomData<fn() -> T>,
+    pub(crate) json: Box<RawValue>,
+    pub(crate) row: PhantomData<fn() -> T>,
 }
 
 impl<T> OldRow<T> {

@@ -133,6 +133,7 @@ pub(crate) struct LaneContext {
     pub(crate) group_id: Arc<str>,
     pub(crate) handler: Arc<str>,
     pub(crate) cancel: CancellationToken,
+    pub(crate) epoch: u64,
 }
 
 /// What one call of a handler can reach besides its record.
@@ -157,8 +158,29 @@ impl HandlerContext {
             group_id: "test".into(),
             handler: "test".into(),
             cancel: CancellationToken::default(),
+            epoch: 0,
         };
         Self::new(&Arc::new(lane), 1)
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn with_lane(mut self, change: impl FnOnce(&mut LaneContext)) -> Self {
+        let lane = &self.lane;
+        let mut lane = LaneContext {
+            services: Arc::clone(&lane.services),
+            group_id: Arc::clone(&lane.group_id),
+            handler: Arc::clone(&lane.handler),
+            cancel: lane.cancel.clone(),
+            epoch: lane.epoch,
+        };
+        change(&mut lane);
+        self.lane = Arc::new(lane);
+        self
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn set_attempt(&mut self, attempt: u32) {
+        self.attempt = attempt;
     }
 
     /// Returns the consumer group.
@@ -249,6 +271,15 @@ impl RecordMetadata {
         }
     }
 
+    /// Metadata as the context has it: its group, attempt and epoch.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn of_context(record: &Record, cx: &HandlerContext) -> Self {
+        Self {
+            record: record.clone(),
+            cx: cx.clone(),
+        }
+    }
+
     /// The same at a later attempt, from 1; for calling a handler in a unit test.
     #[must_use]
     pub fn with_attempt(mut self, attempt: u32) -> Self {
@@ -279,6 +310,13 @@ impl RecordMetadata {
     /// Returns the number of this attempt, from 1. It starts again at 1 when another member takes the partition over.
     pub fn attempt(&self) -> u32 {
         self.cx.attempt
+    }
+
+    /// Returns which assignment of the partition this call belongs to: it rises with every assignment that this member
+    /// gets, and a call of an earlier one is never started. Members count for themselves: to order writes of several
+    /// processes, compare offsets.
+    pub fn epoch(&self) -> u64 {
+        self.cx.lane.epoch
     }
 
     /// Returns the consumer group that handles the record.

@@ -10,6 +10,7 @@ use crate::engine::batch_lane::BatchLane;
 use crate::engine::lane::{Lane, LaneDriver};
 use crate::extract::{FromBatchContext, FromContext, HandlerContext, Requirements};
 use crate::failure::backoff::Retry;
+use crate::failure::breaker::Breaker;
 use crate::failure::policy::FailurePolicy;
 use crate::outcome::{Failure, IntoOutcome, Outcome};
 use crate::payload::FromRecord;
@@ -96,6 +97,8 @@ pub(crate) struct HandlerOptions {
     pub(crate) start: Start,
     pub(crate) max_payload: Option<usize>,
     pub(crate) batch: Option<BatchOptions>,
+    pub(crate) breaker: Breaker,
+    pub(crate) retry_topics: Vec<Duration>,
 }
 
 impl HandlerOptions {
@@ -118,6 +121,8 @@ impl HandlerOptions {
             start: Start::Earliest,
             max_payload: None,
             batch: None,
+            breaker: Breaker::DEFAULT,
+            retry_topics: Vec::new(),
         }
     }
 }
@@ -378,6 +383,30 @@ impl Handler {
     #[must_use]
     pub fn start(mut self, start: Start) -> Self {
         self.options.start = start;
+        self
+    }
+
+    /// Parks a record that has failed `retry` times in retry topics, for these times, shortest first: each gives it one
+    /// more attempt, then it goes to the failure policy. Later records of its key follow it, so order holds; other keys
+    /// go on. The topics are `{group}.{topic}.retry.{wait}`. Default: none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use kafka_core::{Handler, Raw};
+    ///
+    /// let handler = Handler::new("orders", |_: Raw| async {})
+    ///     .retry_topics([Duration::from_secs(60), Duration::from_secs(600)]);
+    /// ```
+    #[must_use]
+    pub fn retry_topics(mut self, waits: impl IntoIterator<Item = Duration>) -> Self {
+        self.options.retry_topics = waits.into_iter().collect();
+        self
+    }
+
+    /// Sets when the handler is taken to be failing as a whole, and no longer fed. Default: [`Breaker::DEFAULT`].
+    #[must_use]
+    pub fn breaker(mut self, breaker: Breaker) -> Self {
+        self.options.breaker = breaker;
         self
     }
 

@@ -7,6 +7,7 @@
 
 mod batch;
 mod client;
+mod clock;
 mod config;
 mod decode_error;
 mod engine;
@@ -16,16 +17,22 @@ mod extract;
 mod failure;
 mod handler;
 mod manager;
+mod mutant;
 mod observe;
 mod outcome;
 mod payload;
 mod producer;
 mod record;
+pub mod redrive;
 mod registration;
 mod runtime;
+#[cfg(feature = "simulation")]
+mod simulation;
 mod start;
 mod table;
 mod template;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use batch::{Batch, BatchOutcome, BatchRecord, IntoBatchOutcome};
 #[cfg(feature = "embedded-broker")]
@@ -44,14 +51,15 @@ pub use extract::{
     Requirements, State,
 };
 pub use failure::backoff::Retry;
+pub use failure::breaker::Breaker;
 pub use failure::dead_letter::PREFIX as DEAD_LETTER_HEADER_PREFIX;
 pub use failure::policy::FailurePolicy;
 pub use handler::{BatchHandlerFn, Handler, HandlerFn, Ordering, Place, Start};
 pub use manager::{ConsumerState, KafkaConsumer, KafkaManager, ManagerError, SubscribeOptions};
-pub use observe::{Event, Observer, TracingObserver};
+pub use observe::{Event, Observer, Suspicion, TracingObserver};
 pub use outcome::{
     BoxError, Classifier, Classify, ErrorClass, Failure, FailureKind, HandlerError, IntoOutcome,
-    Outcome, PermanentError, RetryableError,
+    Outcome, PermanentError, RetryableError, UnknownFailureKind,
 };
 pub use payload::{FromRecord, Json, JsonOrText, Raw, Text};
 pub use producer::{KafkaProducer, MessagePayload, ProduceError, ProducedRecord, SendError};
@@ -61,6 +69,14 @@ pub use runtime::{Control, Runtime, RuntimeBuilder, run, shutdown_signal};
 pub use start::{Problem, StartError};
 pub use table::{StartRow, StartTable};
 pub use template::TemplateError;
+
+/// The simulation of this project's own tools. Not part of the public interface.
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod __simulation {
+    pub use crate::mutant::{Mutant, activate};
+    pub use crate::simulation::{Check, Counts, MUTANTS, Run, Violation, run};
+}
 
 /// What generated code calls. Not part of the public interface: anything here may change in any release.
 #[doc(hidden)]

@@ -101,6 +101,28 @@ impl fmt::Display for FailureKind {
     }
 }
 
+/// A word that is none of [`FailureKind::as_str`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not one of decode, permanent, retryable, unclassified, panic, timeout")]
+pub struct UnknownFailureKind;
+
+impl std::str::FromStr for FailureKind {
+    type Err = UnknownFailureKind;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let all = [
+            Self::Decode,
+            Self::Permanent,
+            Self::Retryable,
+            Self::Unclassified,
+            Self::Panic,
+            Self::Timeout,
+        ];
+        let found = all.into_iter().find(|kind| kind.as_str() == word);
+        found.ok_or(UnknownFailureKind)
+    }
+}
+
 /// A failed attempt: its kind and its error.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}: {error}")]

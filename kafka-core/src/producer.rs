@@ -230,7 +230,7 @@ pub(crate) trait ProducerClient: Send + Sync {
     /// Waits until everything queued is acknowledged or failed. Blocks.
     fn flush(&self, timeout: Duration) -> Result<(), ClientError>;
 
-    /// Checks that a broker answers. Blocks, for no longer than the timeout.
+    /// Checks that a broker answers, and that the client can go on. Blocks, for no longer than the timeout.
     fn check(&self, timeout: Duration) -> Result<(), ClientError>;
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// A place in a partition: the offset of a record, or the next one to read.
 ///
 /// A *committed* offset is the next one to read, as in Kafka's own clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(pub i64);
 
 impl Offset {
@@ -147,6 +147,8 @@ struct Entry {
     sequence: u64,
     /// The hash of the key, or of the sequence where the key is null.
     key_hash: u64,
+    /// Attempts that it had before it was parked in a retry topic.
+    attempts: u32,
     key: Span,
     value: Span,
     headers_start: u32,
@@ -189,6 +191,10 @@ impl RecordBatch {
 
     pub(crate) fn sequence(&self, index: usize) -> u64 {
         self.entries[index].sequence
+    }
+
+    pub(crate) fn attempts(&self, index: usize) -> u32 {
+        self.entries[index].attempts
     }
 
     pub(crate) fn value_len(&self, index: usize) -> usize {
@@ -248,11 +254,19 @@ impl BatchBuilder {
             timestamp: record.timestamp,
             sequence,
             key_hash,
+            attempts: 0,
             key,
             value,
             headers_start,
             headers_end: index(self.headers.len()),
         });
+    }
+
+    /// Says how often the last record was tried before.
+    pub(crate) fn set_attempts(&mut self, attempts: u32) {
+        if let Some(last) = self.entries.last_mut() {
+            last.attempts = attempts;
+        }
     }
 
     /// True once another record could overflow the 32-bit spans: the batch must be finished first.
@@ -357,23 +371,52 @@ impl Record {
     /// ```
     #[must_use]
     pub fn with_headers(&self, headers: &[(&str, &[u8])]) -> Self {
+        self.rebuilt(
+            self.partition(),
+            self.offset(),
+            self.timestamp(),
+            &GivenHeaders(headers),
+        )
+    }
+
+    /// The same record elsewhere in its topic; for calling a handler in a unit test.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn with_place(&self, partition: i32, offset: i64) -> Self {
+        let headers = self.headers();
+        self.rebuilt(partition, Offset(offset), self.timestamp(), &headers)
+    }
+
+    /// The same record of another time; for calling a handler in a unit test.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn with_timestamp(&self, timestamp: Timestamp) -> Self {
+        let headers = self.headers();
+        self.rebuilt(self.partition(), self.offset(), timestamp, &headers)
+    }
+
+    fn rebuilt(
+        &self,
+        partition: i32,
+        offset: Offset,
+        timestamp: Timestamp,
+        headers: &dyn HeaderSource,
+    ) -> Self {
         let mut builder = BatchBuilder::new();
         builder.push(
             &RawRecord {
                 topic: self.topic(),
-                partition: self.partition(),
-                offset: self.offset(),
-                timestamp: self.timestamp(),
+                partition,
+                offset,
+                timestamp,
                 key: self.key(),
                 value: self.value(),
-                headers: &GivenHeaders(headers),
+                headers,
             },
             self.entry().sequence,
             self.entry().key_hash,
         );
-        builder
-            .finish(self.topic_arc(), self.partition(), None)
-            .record(0)
+        builder.finish(self.topic_arc(), partition, None).record(0)
     }
 
     /// The same record at another offset, for a batch in a unit test.
@@ -519,6 +562,15 @@ impl Headers {
                     header.value.slice(&batch.bytes),
                 )
             })
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl HeaderSource for Headers {
+    fn each(&self, visit: &mut VisitHeader<'_>) {
+        for (name, value) in self.iter() {
+            visit(name, value);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::batch::BatchOptions;
 use crate::engine::lane::LaneDriver;
 use crate::extract::Requirements;
 use crate::failure::backoff::Retry;
+use crate::failure::breaker::Breaker;
 use crate::failure::policy::FailurePolicy;
 use crate::handler::{Handler, HandlerOptions, Ordering, Place, Start};
 use crate::outcome::Classifier;
@@ -35,6 +36,7 @@ pub struct Registration {
     start: Start,
     max_payload: Option<usize>,
     batch: Option<BatchOptions>,
+    retry_topics_ms: &'static [u64],
 }
 
 inventory::collect!(Registration);
@@ -71,6 +73,7 @@ impl Registration {
             start: Start::Earliest,
             max_payload: None,
             batch: None,
+            retry_topics_ms: &[],
         }
     }
 
@@ -197,6 +200,13 @@ impl Registration {
         self
     }
 
+    /// Sets the waits of the retry topics, in milliseconds.
+    #[must_use]
+    pub const fn retry_topics_ms(mut self, waits: &'static [u64]) -> Self {
+        self.retry_topics_ms = waits;
+        self
+    }
+
     fn to_handler(self) -> Handler {
         let options = HandlerOptions {
             name: self.name.to_owned(),
@@ -213,6 +223,12 @@ impl Registration {
             start: self.start,
             max_payload: self.max_payload,
             batch: self.batch,
+            breaker: Breaker::DEFAULT,
+            retry_topics: self
+                .retry_topics_ms
+                .iter()
+                .map(|ms| Duration::from_millis(*ms))
+                .collect(),
         };
         Handler::from_parts(options, self.place, self.requires, self.driver)
     }

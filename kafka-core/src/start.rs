@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use regex_lite::Regex;
 use tokio::sync::Semaphore;
@@ -10,6 +11,7 @@ use tokio::sync::Semaphore;
 use crate::engine::route::{ActiveHandler, Routes};
 use crate::error::ClientError;
 use crate::extract::{Requirements, States};
+use crate::failure::breaker::BreakerState;
 use crate::failure::policy::FailurePolicy;
 use crate::handler::{Handler, Place};
 use crate::table::{StartRow, StartTable};
@@ -185,6 +187,18 @@ pub enum Problem {
         topic: String,
         /// What the cluster said.
         source: ClientError,
+    },
+    /// A retry topic that is not as it has to be.
+    #[error("{place}: {handler}: retry topic \"{topic}\" {problem}")]
+    RetryTopic {
+        /// Where.
+        place: Place,
+        /// The handler.
+        handler: String,
+        /// The retry topic.
+        topic: String,
+        /// What is wrong with it, and what to do.
+        problem: String,
     },
     /// The configuration is wrong.
     #[error("{0}")]
@@ -440,6 +454,16 @@ impl Planning {
                 "a batch of at most 0 records would handle nothing; 1 is one record for each call",
             );
         }
+        let waits = &options.retry_topics;
+        if waits.iter().any(Duration::is_zero) || !waits.is_sorted_by(|a, b| a < b) {
+            wrong("retry_topics are waits above 0, each longer than the one before");
+        }
+        let breaker = options.breaker;
+        if breaker.ratio.is_nan() || breaker.ratio <= 0.0 || breaker.records == 0 {
+            wrong(
+                "the breaker's ratio is above 0, and records 1 or more; Breaker::OFF switches it off",
+            );
+        }
         if options.topics.is_empty() && options.pattern.is_none() {
             wrong("it has neither a topic nor a pattern");
         }
@@ -467,7 +491,9 @@ pub(crate) fn activate(handler: &Handler, dead_letter: Option<Arc<str>>) -> Arc<
         start: options.start,
         max_payload: options.max_payload,
         batch: options.batch,
+        retry_waits: options.retry_topics.clone(),
         permits: Arc::new(Semaphore::new(options.concurrency)),
+        breaker: BreakerState::new(options.breaker),
         handler: handler.clone(),
     })
 }
@@ -477,7 +503,8 @@ fn is_true(value: Option<&str>) -> bool {
     matches!(value.as_deref(), Some("true" | "1" | "yes" | "on"))
 }
 
-fn is_topic_name(name: &str) -> bool {
+/// True if Kafka takes it as the name of a topic.
+pub(crate) fn is_topic_name(name: &str) -> bool {
     (1..=TOPIC_LENGTH).contains(&name.len())
         && name
             .bytes()

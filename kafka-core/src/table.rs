@@ -1,6 +1,9 @@
-//! The table that a runtime shows at start: who handles what, and where it stands.
+//! Tables: the one that a runtime shows at start, who handles what and where it stands; and how any is aligned.
 
 use std::fmt;
+
+/// Where the column of batches is: shown only where there is one.
+const BATCH: usize = 3;
 
 /// One handler and topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,49 +34,60 @@ pub struct StartTable {
 
 impl fmt::Display for StartTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Shown only where there is one.
         let has_batch = self.rows.iter().any(|row| row.batch.is_some());
-        let columns = |batch, others: [&str; 6]| {
-            let [topic, group, handler, rest @ ..] = others;
-            let batch = has_batch.then_some(batch);
-            let first = [topic, group, handler].into_iter().chain(batch);
-            first.chain(rest).map(str::to_owned).collect()
-        };
         let head = [
             "TOPIC",
             "GROUP",
             "HANDLER",
+            "BATCH",
             "ORDERING",
             "ON FAILURE",
             "PLACE",
         ];
-        let rows: Vec<Vec<String>> = std::iter::once(columns("BATCH", head))
-            .chain(self.rows.iter().map(|row| {
-                let others = [
-                    row.topic.as_str(),
-                    row.group.as_str(),
-                    row.handler.as_str(),
-                    row.ordering,
-                    row.on_failure.as_str(),
-                    row.place.as_str(),
-                ];
-                columns(row.batch.as_deref().unwrap_or("-"), others)
-            }))
-            .collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-        let widths: Vec<usize> = (0..rows[0].len()).filter_map(width).collect();
-        for (n, row) in rows.iter().enumerate() {
-            if n > 0 {
-                writeln!(f)?;
-            }
-            for (column, cell) in row.iter().enumerate() {
-                if column + 1 == row.len() {
-                    write!(f, "{cell}")?;
-                } else {
-                    write!(f, "{cell:<width$}  ", width = widths[column])?;
-                }
+        let rows = std::iter::once(head).chain(self.rows.iter().map(|row| {
+            [
+                row.topic.as_str(),
+                row.group.as_str(),
+                row.handler.as_str(),
+                row.batch.as_deref().unwrap_or("-"),
+                row.ordering,
+                row.on_failure.as_str(),
+                row.place.as_str(),
+            ]
+        }));
+        let columns = |row: [_; 7]| {
+            let columns = row.into_iter().enumerate();
+            let shown = columns.filter(|(column, _)| *column != BATCH || has_batch);
+            shown.map(|(_, cell)| cell).collect::<Vec<_>>()
+        };
+        write_aligned(f, rows.map(columns))
+    }
+}
+
+/// Writes rows with their columns aligned, without a line break after the last.
+pub(crate) fn write_aligned<R: AsRef<[S]>, S: AsRef<str>>(
+    f: &mut fmt::Formatter<'_>,
+    rows: impl Iterator<Item = R>,
+) -> fmt::Result {
+    let rows: Vec<R> = rows.collect();
+    let columns = rows.first().map_or(0, |row| row.as_ref().len());
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| &row.as_ref()[column]);
+        cells.map(|cell| cell.as_ref().chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..columns).filter_map(width).collect();
+    for (n, row) in rows.iter().enumerate() {
+        if n > 0 {
+            writeln!(f)?;
+        }
+        for (column, cell) in row.as_ref().iter().enumerate() {
+            let cell = cell.as_ref();
+            if column + 1 == columns {
+                write!(f, "{cell}")?;
+            } else {
+                write!(f, "{cell:<width$}  ", width = widths[column])?;
             }
         }
-        Ok(())
     }
+    Ok(())
 }

@@ -60,7 +60,7 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test("failure::an_attempt_has_a_timeout", timeouts)
 }
 
-fn quick(attempts: u32) -> Retry {
+pub(crate) fn quick(attempts: u32) -> Retry {
     Retry {
         attempts,
         initial: Duration::from_millis(20),
@@ -73,7 +73,7 @@ fn ours(record: &StoredRecord, name: &str) -> Option<String> {
 }
 
 /// Waits until a topic has this many records; returns them.
-async fn records(
+pub(crate) async fn records(
     topics: &Topics,
     topic: &str,
     count: usize,

@@ -13,6 +13,8 @@ mod imperative;
 mod outage;
 mod producer;
 mod rebalance;
+mod redrive;
+mod retry_topics;
 mod security;
 mod shutdown;
 mod startup;
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
     let suite = handlers::add(suite);
     let suite = delivery::add(suite);
     let suite = failure::add(suite);
+    let suite = redrive::add(suite);
+    let suite = retry_topics::add(suite);
     let suite = bad_input::add(suite);
     let suite = batch::add(suite);
     let suite = startup::add(suite);

@@ -4,7 +4,11 @@
 pub(crate) mod embedded;
 #[cfg(feature = "rdkafka")]
 pub(crate) mod kafka;
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
+#[cfg_attr(
+    not(feature = "simulation"),
+    expect(dead_code, reason = "the simulation does more to it than a test kit")
+)]
 pub(crate) mod memory;
 
 pub(crate) mod factory;
@@ -39,6 +43,11 @@ pub(crate) enum Polled {
     Revoked(Vec<TopicPartition>),
     /// These are somebody else's already. Nothing may be committed; answer with [`Consumer::unassign`].
     Lost(Vec<TopicPartition>),
+    /// The group took note of these offsets.
+    Committed(Vec<(TopicPartition, Offset)>),
+    /// The group refused a commit because this member is none of it any more: everything is somebody else's. The
+    /// client learns it, too, and tells [`Lost`](Self::Lost) later.
+    Fenced(ClientError),
     /// The client reports an error. It goes on by itself, unless the error is permanent.
     Error(ClientError),
 }
@@ -77,8 +86,19 @@ pub(crate) trait Consumer: Send {
     /// Reads an assigned partition from elsewhere.
     fn seek(&mut self, to: &TopicPartition, offset: Offset) -> Result<(), ClientError>;
 
+    /// Reads partitions from elsewhere whose offset the broker does not have: the client has given them up, and a seek
+    /// does not bring them back. `all` is everything that is assigned, with the next offset of each.
+    fn restart(
+        &mut self,
+        partitions: &[(TopicPartition, Offset)],
+        all: &[(TopicPartition, Position)],
+    ) -> Result<(), ClientError>;
+
     /// Hands over offsets to be committed within the commit interval, on unassign, or on close.
     fn store(&mut self, offsets: &[(TopicPartition, Offset)]) -> Result<(), ClientError>;
+
+    /// Commits what was stored now, not with the next interval. What comes of it is told by a poll.
+    fn commit(&mut self) -> Result<(), ClientError>;
 
     /// Stops fetching from these; they stay assigned.
     fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError>;

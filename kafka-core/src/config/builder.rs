@@ -167,6 +167,13 @@ impl Config {
         self
     }
 
+    /// Sets after how long a call that still runs is reported, with the place of its record
+    /// ([`Event::CallHangs`](crate::Event::CallHangs)). Default 1 min.
+    pub fn max_call_age(mut self, age: Duration) -> Self {
+        self.max_call_age = age;
+        self
+    }
+
     /// Sets how long running calls may finish when the process stops. Default 10 s.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.shutdown_grace = grace;

@@ -275,6 +275,12 @@ impl Config {
                 0..=DAY,
                 "at most 24h",
             ),
+            (
+                "max_call_age",
+                Some(self.max_call_age),
+                1..=DAY,
+                "from 1ms to 24h",
+            ),
         ];
         for (setting, value, range, allowed) in optional {
             if let Some(value) = value {

@@ -296,6 +296,14 @@ pub(super) const SETTINGS: &[Setting] = &[
         |config, text| Ok(config.shutdown_grace(duration(text)?)),
     ),
     setting(
+        "KAFKA_MAX_CALL_AGE",
+        "max_call_age",
+        "duration",
+        "1m",
+        "A call of a handler that runs for longer is reported, with its record's place.",
+        |config, text| Ok(config.max_call_age(duration(text)?)),
+    ),
+    setting(
         "KAFKA_CONNECT_INITIAL_RETRY_TIME",
         "connect_retry",
         "duration",

@@ -1,133 +1,296 @@
-//! What becomes of a record whose attempt did not end well: told to the observers, and decided by the handler's options.
+//! A record on its way through a lane, and what becomes of it after an attempt: told to the observers, and decided by the
+//! handler's options.
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use super::lane_task::LaneShared;
+use tokio::time::Instant;
+
+use super::lane_task::{LaneParking, LaneShared};
+use super::slots::Stage;
+use crate::clock::unix_ms;
+use crate::decode_error::DecodeError;
 use crate::error::RunError;
 use crate::failure::backoff::jitter;
 use crate::failure::dead_letter::DeadLetter;
 use crate::failure::policy::{Decision, FailurePolicy, decide};
+use crate::failure::retry_topic::{Origin, Parking, Place};
+use crate::mutant::{self, Mutant};
 use crate::observe::Event;
-use crate::outcome::{Failure, Outcome};
-use crate::record::{Record, RecordPlace};
+use crate::outcome::{Failure, FailureKind, Outcome};
+use crate::record::{Record, RecordBatch, RecordPlace};
 
-/// An attempt to handle a record.
-pub(super) struct Attempt {
-    pub(super) record: Record,
-    /// The record's place in its partition's sequence.
-    pub(super) sequence: u64,
+/// A record that waits or runs: its batch and its place there.
+pub(super) struct Work {
+    batch: Arc<RecordBatch>,
+    index: usize,
+    pub(super) chain: Option<u64>,
     /// From 1.
-    pub(super) number: u32,
+    pub(super) attempt: u32,
+    /// The breaker is to be told of its next attempt: the first, wherever that was.
+    counts: bool,
 }
 
-/// What the lane has to do next with a record.
+/// What becomes of a record that is not finished.
 pub(super) enum Next {
-    /// Nothing: it may be acked.
-    Settle,
-    /// Another attempt, after this long.
-    RetryAfter(Duration),
-    /// Write its dead letter, then settle it.
-    GiveUp(Pin<Box<dyn Future<Output = ()> + Send>>),
-    /// Keep it, and what waits for it, until the group has ended.
+    /// Another attempt.
+    RetryAt(Instant),
+    /// To be parked in the next retry topic.
+    Park(Failure),
+    /// To be parked behind a record of its key.
+    Follow(Place),
+    /// To be written to this dead letter topic.
+    DeadLetter(Arc<str>, Failure),
+    /// It is kept, and what waits for it, until the group has ended.
     Stop,
 }
 
-impl Attempt {
-    /// Decides what becomes of the record.
-    pub(super) fn end(self, outcome: Outcome, lane: &LaneShared) -> Next {
+/// A write that ends when the broker has acknowledged it.
+pub(super) type Write = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Work {
+    pub(super) fn new(batch: Arc<RecordBatch>, index: usize, chain: Option<u64>) -> Self {
+        let attempt = 1 + batch.attempts(index);
+        Self {
+            batch,
+            index,
+            chain,
+            attempt,
+            counts: attempt == 1,
+        }
+    }
+
+    pub(super) fn record(&self) -> Record {
+        self.batch.record(self.index)
+    }
+
+    pub(super) fn sequence(&self) -> u64 {
+        self.batch.sequence(self.index)
+    }
+
+    pub(super) fn key_hash(&self) -> u64 {
+        self.batch.key_hash(self.index)
+    }
+
+    /// Returns its batch and its place there, as it waits in a chain.
+    pub(super) fn into_waiting(self) -> (Arc<RecordBatch>, usize) {
+        (self.batch, self.index)
+    }
+
+    /// True once, at the end of the attempt that the breaker counts.
+    pub(super) fn take_count(&mut self) -> bool {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// Refuses a value that is larger than the handler takes.
+    pub(super) fn check_size(&self, lane: &LaneShared) -> Result<(), DecodeError> {
+        let size = self.batch.value_len(self.index);
+        match lane.handler.max_payload {
+            Some(limit) if size > limit => Err(DecodeError::TooLarge { size, limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Decides what becomes of the record after an attempt; `None`: it may be acked.
+    pub(super) fn end(&mut self, outcome: Outcome, lane: &LaneShared) -> Option<Next> {
         let observers = &lane.group.observers;
         let handler = &*lane.handler.name;
         let failure = match outcome {
-            Outcome::Ack => return Next::Settle,
+            Outcome::Ack => return None,
             Outcome::Skip { reason } => {
                 observers.emit(&Event::Skipped {
-                    record: &self.record,
+                    record: &self.record(),
                     handler,
                     reason: Some(&reason),
                     failure: None,
                 });
-                return Next::Settle;
+                return None;
             }
             Outcome::Fail(failure) => failure,
         };
-        let (retry, kind) = (&lane.handler.retry, failure.kind());
-        if let Decision::RetryAfter(after) = decide(retry, kind, self.number, self.jitter()) {
-            self.tell_retry(&failure, after, lane);
-            return Next::RetryAfter(after);
+        let kind = failure.kind();
+        let is_forgotten = match kind {
+            FailureKind::Panic => mutant::is_active(Mutant::AckPanics),
+            FailureKind::Decode => mutant::is_active(Mutant::AckUndecodable),
+            _ => false,
+        };
+        if is_forgotten {
+            return None;
         }
+        if let Decision::RetryAfter(after) =
+            decide(&lane.handler.retry, kind, self.attempt, self.jitter())
+        {
+            return Some(self.retry_after(after, &failure, lane));
+        }
+        let may_park = |parking: &LaneParking| parking.parking.topics.len() > parking.stage;
+        if kind.is_retried() && lane.parking.as_ref().is_some_and(may_park) {
+            return Some(Next::Park(failure));
+        }
+        let record = self.record();
         match lane.handler.on_failure {
-            FailurePolicy::DeadLetter => self.give_up(failure, lane),
+            FailurePolicy::DeadLetter => {
+                let group_id = &lane.group.group_id;
+                let topic = lane.handler.dead_letter_topic(group_id, record.topic());
+                Some(if *topic == *record.topic() {
+                    stop(&record, &failure, lane)
+                } else {
+                    Next::DeadLetter(topic, failure)
+                })
+            }
             FailurePolicy::Skip => {
                 observers.emit(&Event::Skipped {
-                    record: &self.record,
+                    record: &record,
                     handler,
                     reason: None,
                     failure: Some(&failure),
                 });
-                Next::Settle
+                None
             }
-            FailurePolicy::Stop => self.stop(&failure, lane),
+            FailurePolicy::Stop => Some(stop(&record, &failure, lane)),
         }
     }
 
-    /// Decides about a record of a call that failed as a whole: it is tried again alone, after the wait that this returns.
+    /// Decides about a record of a call that failed as a whole: it is tried again alone.
     ///
     /// Such a failure says of no record that it was the cause. So it gives none of them up, even if it is permanent or
-    /// `attempts` are spent: what counts is what becomes of the record alone.
-    pub(super) fn retry_alone(&self, failure: &Failure, lane: &LaneShared) -> Duration {
-        let after = lane.handler.retry.delay(self.number, self.jitter());
-        self.tell_retry(failure, after, lane);
-        after
+    /// `attempts` are spent, and the breaker does not count it: what counts is what becomes of the record alone.
+    pub(super) fn retry_alone(&mut self, failure: &Failure, lane: &LaneShared) -> Next {
+        let after = lane.handler.retry.delay(self.attempt, self.jitter());
+        self.retry_after(after, failure, lane)
     }
 
     /// Differs between the records and attempts that fail together.
     fn jitter(&self) -> f64 {
-        jitter(self.sequence ^ (u64::from(self.number) << 48))
+        jitter(self.sequence() ^ (u64::from(self.attempt) << 48))
     }
 
-    fn tell_retry(&self, failure: &Failure, after: Duration, lane: &LaneShared) {
+    fn retry_after(&mut self, after: Duration, failure: &Failure, lane: &LaneShared) -> Next {
         lane.group.observers.emit(&Event::Retrying {
-            record: &self.record,
+            record: &self.record(),
             handler: &lane.handler.name,
-            attempt: self.number,
+            attempt: self.attempt,
             failure,
             after,
         });
+        self.attempt += 1;
+        Next::RetryAt(Instant::now() + after)
     }
 
-    fn give_up(self, failure: Failure, lane: &LaneShared) -> Next {
-        let group_id = &lane.group.group_id;
-        let topic = lane
-            .handler
-            .dead_letter_topic(group_id, self.record.topic());
-        if *topic == *self.record.topic() {
-            return self.stop(&failure, lane);
+    /// Begins with what is next: the stage of the record's slot.
+    pub(super) fn begin(&self, next: Next, lane: &LaneShared) -> Stage {
+        match next {
+            Next::RetryAt(at) => Stage::Backoff(Box::pin(tokio::time::sleep_until(at))),
+            Next::Park(failure) => match &lane.parking {
+                Some(parking) => self.park(parking, &failure, lane),
+                None => unreachable!("a record is parked where there are retry topics"),
+            },
+            Next::Follow(place) => match &lane.parking {
+                Some(parking) => {
+                    Stage::GivingUp(self.write_parked(place, &parking.parking, None, lane))
+                }
+                None => unreachable!("a record is parked where there are retry topics"),
+            },
+            Next::DeadLetter(topic, failure) => {
+                let letter = DeadLetter {
+                    record: self.record(),
+                    topic,
+                    group_id: Arc::clone(&lane.group.group_id),
+                    handler: Arc::clone(&lane.handler.name),
+                    attempts: self.attempt,
+                    failure,
+                };
+                let write = lane.group.dead_letters.write(letter);
+                Stage::GivingUp(hastily(write, Mutant::AckBeforeDeadLetter))
+            }
+            Next::Stop => Stage::Stopped,
         }
-        Next::GiveUp(lane.group.dead_letters.write(DeadLetter {
-            record: self.record,
-            topic,
-            group_id: Arc::clone(group_id),
-            handler: Arc::clone(&lane.handler.name),
-            attempts: self.number,
-            failure,
-        }))
     }
 
-    /// Ends the runtime because of the record; it is never acked.
-    fn stop(&self, failure: &Failure, lane: &LaneShared) -> Next {
-        lane.group.observers.emit(&Event::Stopping {
-            record: &self.record,
+    /// Parks a record that failed in the next retry topic.
+    fn park(
+        &self,
+        LaneParking { parking, stage }: &LaneParking,
+        failure: &Failure,
+        lane: &LaneShared,
+    ) -> Stage {
+        if parking.is_full() {
+            // It waits here, and tries to be parked again after its next attempt.
+            return Stage::Backoff(Box::pin(tokio::time::sleep(lane.handler.retry.max)));
+        }
+        let (_, wait) = &parking.topics[*stage];
+        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let place = Place {
+            stage: stage + 1,
+            due_ms: unix_ms().saturating_add(wait),
+        };
+        parking.enter(self.chain, place);
+        Stage::GivingUp(self.write_parked(place, parking, Some(failure), lane))
+    }
+
+    /// Decides before an attempt whether the record has to be parked, because its key has records in a retry topic.
+    pub(super) fn follow(&self, lane: &LaneShared) -> Option<Next> {
+        let LaneParking { parking, stage } = lane.parking.as_ref()?;
+        parking.follow(self.chain, *stage).map(Next::Follow)
+    }
+
+    fn write_parked(
+        &self,
+        place: Place,
+        parking: &Arc<Parking>,
+        failure: Option<&Failure>,
+        lane: &LaneShared,
+    ) -> Write {
+        // A record that only follows was not tried.
+        let attempts = self.attempt - u32::from(failure.is_none());
+        let (topic, _) = &parking.topics[place.stage - 1];
+        let record = self.record();
+        parking.expect(place.stage, record.offset(), None);
+        let origin = Origin {
+            offset: record.offset(),
+            timestamp: record.timestamp(),
+            attempts,
+            due_ms: place.due_ms,
+            owner: parking.owner.clone(),
+        };
+        lane.group.observers.emit(&Event::Parked {
+            record: &record,
             handler: &lane.handler.name,
+            topic,
+            attempts,
             failure,
         });
-        lane.group.failed.set(RunError::RecordFailed {
-            record: RecordPlace::of(&self.record),
-            handler: lane.handler.name.to_string(),
-            class: failure.kind(),
-            error: failure.error().to_string(),
-        });
-        Next::Stop
+        let handler = Arc::clone(&lane.handler.name);
+        let topic = Arc::clone(topic);
+        let write = lane.group.dead_letters.park(record, handler, topic, origin);
+        hastily(write, Mutant::AckBeforeParked)
     }
+}
+
+/// Ends the runtime because of a record; it is never acked.
+fn stop(record: &Record, failure: &Failure, lane: &LaneShared) -> Next {
+    lane.group.observers.emit(&Event::Stopping {
+        record,
+        handler: &lane.handler.name,
+        failure,
+    });
+    lane.group.failed.set(RunError::RecordFailed {
+        record: RecordPlace::of(record),
+        handler: lane.handler.name.to_string(),
+        class: failure.kind(),
+        error: failure.error().to_string(),
+    });
+    Next::Stop
+}
+
+/// Under a mutant, a write that is taken for done as soon as it has begun.
+fn hastily(mut write: Write, mutant: Mutant) -> Write {
+    if !mutant::is_active(mutant) {
+        return write;
+    }
+    Box::pin(std::future::poll_fn(move |cx| {
+        let _ = write.as_mut().poll(cx);
+        Poll::Ready(())
+    }))
 }

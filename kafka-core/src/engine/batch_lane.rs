@@ -19,55 +19,35 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
-use super::attempt::{Attempt, Next};
+use super::attempt::{Next, Work};
 use super::lane::{LaneDriver, TURN};
 use super::lane_task::{LaneShared, lock};
-use super::slots::{Intake, Slots, Slotted, Stage, panicked};
+use super::slots::{Admitted, Intake, Slots, Slotted, Stage, panicked};
 use crate::batch::{Batch, BatchRecord, BatchResult};
 use crate::decode_error::DecodeError;
 use crate::extract::HandlerContext;
+use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 use crate::outcome::{Failure, Outcome};
 use crate::record::{Record, RecordBatch};
 
-/// A record that was taken out of the inbox.
-pub(super) struct Work {
-    batch: Arc<RecordBatch>,
-    index: usize,
-    chain: Option<u64>,
-    /// From 1.
-    attempt: u32,
-    /// It has failed: it has a slot of its own, and is the one of its chain that may go on.
-    is_alone: bool,
-}
-
-impl Work {
-    fn record(&self) -> Record {
-        self.batch.record(self.index)
-    }
-
-    fn sequence(&self) -> u64 {
-        self.batch.sequence(self.index)
-    }
-
-    fn attempt(&self) -> Attempt {
-        Attempt {
-            record: self.record(),
-            sequence: self.sequence(),
-            number: self.attempt,
-        }
-    }
-}
-
 /// What a slot has to do: a batch, or one record alone.
 pub(super) struct Run {
     works: Vec<Work>,
+    /// Its one record has failed, or is parked, and is the one of its chain that may go on.
+    is_alone: bool,
+}
+
+/// A call that has ended.
+struct Ended {
     started: Option<Instant>,
+    is_probe: bool,
+    /// See [`Run`].
+    is_alone: bool,
 }
 
 /// Records that wait for each other.
@@ -77,7 +57,7 @@ struct Chain {
     busy: usize,
     /// One of those that failed has a slot; the others wait for it, each with what it does next.
     is_failing: bool,
-    failed: VecDeque<(Work, Stage)>,
+    failed: VecDeque<(Work, Next)>,
     /// Not started yet.
     waiting: VecDeque<(Arc<RecordBatch>, usize)>,
 }
@@ -152,7 +132,7 @@ where
                 self.freed.pop_front();
             }
             if let Some((batch, index)) = next {
-                return Found::Record(work(batch, index, Some(key)));
+                return Found::Record(Work::new(batch, index, Some(key)));
             }
         }
         let (batch, index) = match self.cursor.take() {
@@ -172,7 +152,7 @@ where
             chain.waiting.push_back((batch, index));
             return Found::Busy;
         }
-        Found::Record(work(batch, index, chain))
+        Found::Record(Work::new(batch, index, chain))
     }
 
     /// True once an incomplete batch has waited long enough for more. A drain does not wait.
@@ -186,39 +166,41 @@ where
         sleep.as_mut().poll(cx).is_ready()
     }
 
-    /// Starts the batch that was filled.
-    fn start_filled(
-        &mut self,
-        permit: OwnedSemaphorePermit,
-        lane: &Arc<LaneShared>,
-        cx: &mut Context<'_>,
-    ) {
+    /// Starts the batch that was filled. While the breaker asks for one attempt, it is of one record.
+    fn start_filled(&mut self, admitted: Admitted, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
         self.linger = None;
         let mut works = std::mem::take(&mut self.filling);
         // Records that had waited in their chain may stand behind newer ones of other keys.
         works.sort_by_key(Work::sequence);
+        if admitted.is_probe {
+            self.filling = works.split_off(1);
+        }
         for chain in works.iter().filter_map(|work| work.chain) {
             self.chains.entry(chain).or_default().busy += 1;
         }
-        let run = Run {
-            works,
-            started: None,
-        };
-        let slot = self.slots.occupy(run, lane);
-        self.slots[slot].permit = Some(permit);
+        if let (true, Some(probed)) = (admitted.is_probe, works[0].chain) {
+            let is_behind = |work: &mut Work| work.chain == Some(probed);
+            let behind = self.filling.extract_if(.., is_behind);
+            let behind = behind.map(Work::into_waiting).collect::<Vec<_>>();
+            let chain = self.chains.entry(probed).or_default();
+            behind
+                .into_iter()
+                .rev()
+                .for_each(|waiting| chain.waiting.push_front(waiting));
+        }
+        let is_alone = false;
+        let slot = self.slots.occupy(Run { works, is_alone }, lane);
+        self.slots.give(slot, admitted);
         self.start(slot, lane, cx);
     }
 
     /// Decodes a record; whatever is wrong with it is its own failure, and not the batch's.
     fn decode(&self, work: &Work, lane: &LaneShared) -> Result<BatchRecord<T>, Failure> {
-        if let Some(limit) = lane.handler.max_payload {
-            let size = work.batch.value_len(work.index);
-            if size > limit {
-                return Err(DecodeError::TooLarge { size, limit }.into());
-            }
-        }
+        work.check_size(lane)?;
         let record = work.record();
+        lane.begins_poll(work.sequence());
         let decoded = catch_unwind(AssertUnwindSafe(|| (self.decode)(&record)));
+        lane.ends_poll();
         let payload = decoded.map_err(|panic| panicked(&*panic))??;
         Ok(BatchRecord::new(payload, record, work.attempt))
     }
@@ -236,14 +218,11 @@ where
     }
 
     /// Deals with what an attempt came to for one record.
-    fn conclude(
-        &mut self,
-        mut work: Work,
-        outcome: Outcome,
-        started: Option<Instant>,
-        lane: &Arc<LaneShared>,
-    ) {
-        if let (Outcome::Ack, Some(started)) = (&outcome, started) {
+    fn conclude(&mut self, mut work: Work, outcome: Outcome, call: &Ended, lane: &Arc<LaneShared>) {
+        let has_failed = matches!(outcome, Outcome::Fail(_));
+        let counts = work.take_count();
+        self.slots.count(counts, call.is_probe, has_failed, lane);
+        if let (Outcome::Ack, Some(started)) = (&outcome, call.started) {
             lane.group.observers.emit(&Event::Handled {
                 record: &work.record(),
                 handler: &lane.handler.name,
@@ -251,31 +230,28 @@ where
                 duration: started.elapsed(),
             });
         }
-        let stage = match work.attempt().end(outcome, lane) {
-            Next::Settle => return self.settle_one(&work, lane),
-            Next::RetryAfter(after) => backoff(&mut work, after),
-            Next::GiveUp(write) => Stage::GivingUp(write),
-            Next::Stop => Stage::Stopped,
-        };
-        self.set_aside(work, stage, lane);
+        match work.end(outcome, lane) {
+            None => self.settle_one(&work, call.is_alone, lane),
+            Some(next) => self.set_aside(work, next, call.is_alone, lane),
+        }
     }
 
-    /// Gives a record that failed a slot of its own, as soon as those of its key that failed before it are settled.
-    fn set_aside(&mut self, mut work: Work, stage: Stage, lane: &Arc<LaneShared>) {
+    /// Gives a record a slot of its own for what is next, as soon as those of its key that went before it are settled.
+    fn set_aside(&mut self, work: Work, next: Next, is_alone: bool, lane: &Arc<LaneShared>) {
         let chain = work.chain.and_then(|chain| self.chains.get_mut(&chain));
         if let Some(chain) = chain
-            && !work.is_alone
+            && !is_alone
         {
             if chain.is_failing {
-                chain.failed.push_back((work, stage));
-                return;
+                // What is parked behind another must not be before it is.
+                return chain.failed.push_back((work, next));
             }
             chain.is_failing = true;
         }
-        work.is_alone = true;
+        let stage = work.begin(next, lane);
         let run = Run {
             works: vec![work],
-            started: None,
+            is_alone: true,
         };
         let slot = self.slots.occupy(run, lane);
         let at = &mut self.slots[slot];
@@ -285,8 +261,8 @@ where
     }
 
     /// Acks a record, and lets go on what waited for it.
-    fn settle_one(&mut self, work: &Work, lane: &Arc<LaneShared>) {
-        self.slots.ack(work.sequence());
+    fn settle_one(&mut self, work: &Work, is_alone: bool, lane: &Arc<LaneShared>) {
+        self.slots.ack(work, lane);
         let Some(key) = work.chain else {
             return;
         };
@@ -294,10 +270,10 @@ where
             return;
         };
         chain.busy -= 1;
-        if work.is_alone {
+        if is_alone {
             chain.is_failing = false;
-            if let Some((next, stage)) = chain.failed.pop_front() {
-                return self.set_aside(next, stage, lane);
+            if let Some((work, next)) = chain.failed.pop_front() {
+                return self.set_aside(work, next, false, lane);
             }
         }
         if chain.busy > 0 {
@@ -318,15 +294,15 @@ where
     F: Fn(Batch<T>, HandlerContext) -> Fut + Send + 'static,
     Fut: Future<Output = BatchResult> + Send + 'static,
 {
-    type Work = Run;
+    type Load = Run;
     type Call = Fut;
 
     fn slots(&mut self) -> &mut Slots<Run, Fut> {
         &mut self.slots
     }
 
-    fn sequence(run: &Run) -> u64 {
-        run.works.first().map_or(u64::MAX, Work::sequence)
+    fn first(run: &Run) -> Option<&Work> {
+        run.works.first()
     }
 
     fn failed(failure: Failure) -> BatchResult {
@@ -353,30 +329,36 @@ where
                     return Intake::Dry;
                 }
             }
-            let Some(permit) = self.slots.take_permit(cx) else {
-                return Intake::NoPermit;
-            };
-            self.start_filled(permit, lane, cx);
+            match self.slots.admit(lane, cx) {
+                Ok(admitted) => self.start_filled(admitted, lane, cx),
+                Err(lack) => return lack,
+            }
         }
         Intake::MoreTurns
     }
 
     fn start(&mut self, slot: usize, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
-        let timed = self.slots.timed;
-        let (at, started) = self.slots.starting(slot);
+        let at = &mut self.slots[slot];
         let Some(run) = &mut at.work else {
             unreachable!("a slot that starts has work");
         };
-        run.started = timed.then(Instant::now);
         let works = std::mem::take(&mut run.works);
-        let last = works.last().map_or(0, |work| work.sequence() + 1);
-        *started = (*started).max(last);
-
+        let apart = Ended {
+            started: None,
+            is_probe: at.is_probe,
+            is_alone: run.is_alone,
+        };
         let attempt = works.first().map_or(1, |work| work.attempt);
         let mut records = Vec::with_capacity(works.len());
         let mut decoded = Vec::with_capacity(works.len());
         let mut undecoded = Vec::new();
+        let mut last = None;
         for work in works {
+            if let Some(next) = work.follow(lane) {
+                self.set_aside(work, next, apart.is_alone, lane);
+                continue;
+            }
+            last = Some(work.sequence());
             match self.decode(&work, lane) {
                 Ok(record) => {
                     records.push(record);
@@ -384,6 +366,9 @@ where
                 }
                 Err(failure) => undecoded.push((work, failure)),
             }
+        }
+        if let Some(last) = last {
+            self.slots.starts(slot, last, lane);
         }
         let is_empty = decoded.is_empty();
         if let Some(run) = &mut self.slots[slot].work {
@@ -393,7 +378,7 @@ where
             self.take_run(slot);
         }
         for (work, failure) in undecoded {
-            self.conclude(work, Outcome::Fail(failure), None, lane);
+            self.conclude(work, Outcome::Fail(failure), &apart, lane);
         }
         if is_empty {
             return;
@@ -401,10 +386,13 @@ where
 
         let batch = Batch::new(records, Arc::clone(&lane.context.group_id));
         let cx_of_call = HandlerContext::new(&lane.context, attempt);
+        let at = &mut self.slots[slot];
+        let first = at.work.as_ref().and_then(Self::first);
+        lane.begins_poll(first.map_or(0, Work::sequence));
         let call = catch_unwind(AssertUnwindSafe(|| (self.adapter)(batch, cx_of_call)));
+        lane.ends_poll();
         match call {
             Ok(call) => {
-                let at = &mut self.slots[slot];
                 at.call.set(Some(call));
                 at.stage = Stage::Calling(None);
                 self.poll_slot(slot, lane, cx);
@@ -420,22 +408,37 @@ where
         lane: &Arc<LaneShared>,
         _: &mut Context<'_>,
     ) {
-        let Run { mut works, started } = self.take_run(slot);
+        let at = &self.slots[slot];
+        let (started, is_probe) = (at.started.filter(|_| self.slots.timed), at.is_probe);
+        let Run {
+            mut works,
+            is_alone,
+        } = self.take_run(slot);
+        let call = Ended {
+            started,
+            is_probe,
+            is_alone,
+        };
         match result.and_then(|verdicts| verdicts.of_batch(works.len())) {
             Ok(mut verdicts) => {
+                let len = works.len();
                 for (index, work) in works.into_iter().enumerate() {
-                    self.conclude(work, verdicts.take(index), started, lane);
+                    let shift = usize::from(mutant::is_active(Mutant::ShiftVerdicts));
+                    let mut verdict = verdicts.take((index + shift) % len);
+                    if mutant::is_active(Mutant::AckWholeBatch) && index + 1 < len {
+                        verdict = Outcome::Ack;
+                    }
+                    self.conclude(work, verdict, &call, lane);
                 }
             }
             Err(failure) => match works.pop() {
                 Some(work) if works.is_empty() => {
-                    self.conclude(work, Outcome::Fail(failure), started, lane);
+                    self.conclude(work, Outcome::Fail(failure), &call, lane);
                 }
                 last => {
                     for mut work in works.into_iter().chain(last) {
-                        let after = work.attempt().retry_alone(&failure, lane);
-                        let stage = backoff(&mut work, after);
-                        self.set_aside(work, stage, lane);
+                        let next = work.retry_alone(&failure, lane);
+                        self.set_aside(work, next, false, lane);
                     }
                 }
             },
@@ -445,8 +448,26 @@ where
     fn settle(&mut self, slot: usize, lane: &Arc<LaneShared>) {
         let run = self.take_run(slot);
         for work in &run.works {
-            self.settle_one(work, lane);
+            self.settle_one(work, run.is_alone, lane);
         }
+    }
+
+    fn give_up_waiting(&mut self, lane: &Arc<LaneShared>) {
+        let freed = self.freed.iter().filter_map(|key| self.chains.get(key));
+        let freed = freed.filter(|chain| chain.busy == 0);
+        let waiting = freed.filter_map(|chain| chain.waiting.front());
+        let cursor = self
+            .cursor
+            .iter()
+            .filter(|(batch, index)| *index < batch.len());
+        let waiting = waiting
+            .chain(cursor)
+            .map(|(batch, index)| batch.sequence(*index));
+        for sequence in waiting.chain(self.filling.iter().map(Work::sequence)) {
+            lane.partition.give_up(sequence);
+        }
+        self.cursor = None;
+        lock(&lane.inbox).clear();
     }
 
     fn forget_behind(&mut self, run: Run, lane: &Arc<LaneShared>) {
@@ -469,23 +490,6 @@ where
     fn turn(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Poll<()> {
         Slotted::turn(self, lane, cx)
     }
-}
-
-/// A record at its first attempt.
-fn work(batch: Arc<RecordBatch>, index: usize, chain: Option<u64>) -> Work {
-    Work {
-        batch,
-        index,
-        chain,
-        attempt: 1,
-        is_alone: false,
-    }
-}
-
-/// Counts the attempt that failed; the wait begins now, also for a record that waits for others first.
-fn backoff(work: &mut Work, after: Duration) -> Stage {
-    work.attempt += 1;
-    Stage::Backoff(Box::pin(tokio::time::sleep(after)))
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@ use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
 use super::backpressure::Load;
-use super::lane_task::{LaneShared, LaneTask};
+use super::lane_task::{LaneParking, LaneShared, LaneTask};
 use super::partition::{Epoch, PartitionState};
 use super::route::{ActiveHandler, GroupServices};
 use super::spawn::Spawner;
 use crate::client::{Position, RecordSink};
+use crate::failure::retry_topic::Parking;
 use crate::handler::Ordering;
 use crate::record::{BatchBuilder, Offset, RawRecord, TopicPartition};
 
@@ -30,19 +31,40 @@ pub(crate) struct Assigned {
     pub(crate) is_paused: bool,
     /// The client has to go back there before its records count.
     pub(crate) must_seek: Option<Position>,
+    /// The offset after the last record that arrived; `None` before the first of a partition that is read from its
+    /// beginning.
+    pub(crate) next_offset: Option<Offset>,
+    /// Put aside, because a batch of it cannot be read.
+    pub(crate) is_quarantined: bool,
+    /// Where its failed records are parked, if its handler has retry topics.
+    pub(crate) parking: Option<Arc<Parking>>,
+    /// The topic that its records are of, if it is a retry topic.
+    pub(crate) source: Option<Arc<str>>,
+}
+
+/// A partition that is about to be read.
+pub(crate) struct NewPartition<'a> {
+    pub(crate) at: TopicPartition,
+    pub(crate) epoch: Epoch,
+    pub(crate) lanes: usize,
+    pub(crate) handler: &'a Arc<ActiveHandler>,
+    /// Earlier assignments of it whose calls may still run.
+    pub(crate) after: &'a [Arc<PartitionState>],
+    /// Its place among the retry topics, if there are any.
+    pub(crate) parking: Option<&'a LaneParking>,
 }
 
 impl Assigned {
-    /// Starts `lanes` lanes for a partition; `after` are earlier assignments of it whose calls may still run.
-    pub(crate) fn start(
-        at: TopicPartition,
-        epoch: Epoch,
-        lanes: usize,
-        handler: &Arc<ActiveHandler>,
-        group: &GroupServices,
-        after: &[Arc<PartitionState>],
-        spawner: &Spawner,
-    ) -> Self {
+    /// Starts the lanes of a partition.
+    pub(crate) fn start(new: NewPartition<'_>, group: &GroupServices, spawner: &Spawner) -> Self {
+        let NewPartition {
+            at,
+            epoch,
+            lanes,
+            handler,
+            after,
+            parking,
+        } = new;
         let state = Arc::new(PartitionState::new(at, epoch));
         // A batch is filled by one lane: shared out by their keys, records would make several small ones.
         let lanes = if handler.ordering == Ordering::Partition || handler.batch.is_some() {
@@ -57,6 +79,7 @@ impl Assigned {
                     Arc::clone(handler),
                     group.clone(),
                     after.to_vec(),
+                    parking.cloned(),
                 ))
             })
             .collect();
@@ -73,6 +96,10 @@ impl Assigned {
             is_full: false,
             is_paused: false,
             must_seek: None,
+            next_offset: None,
+            is_quarantined: false,
+            parking: parking.map(|parking| Arc::clone(&parking.parking)),
+            source: None,
         }
     }
 
@@ -102,41 +129,65 @@ impl Assigned {
     }
 
     fn take(&mut self, record: &RawRecord<'_>) {
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
-        // Records without a key spread like keys that are all different.
-        let key_hash = match record.key {
-            Some(key) => FixedState::default().hash_one(key),
-            None => FixedState::default().hash_one(sequence),
-        };
+        let sequence = self.count(record.offset);
+        let key_hash = hash_of(record.key, sequence);
         let lane = lane_of(key_hash, self.lanes.len());
-        match self.received.last_mut() {
-            Some((first, len))
-                if first.0 + i64::try_from(*len).unwrap_or(i64::MAX) == record.offset.0 =>
-            {
-                *len += 1;
-            }
-            _ => self.received.push((record.offset, 1)),
-        }
         self.builders[lane].push(record, sequence, key_hash);
     }
 
+    /// Takes a record out of a retry topic, as the record of its source that it is.
+    pub(super) fn take_parked(&mut self, at: Offset, record: &RawRecord<'_>, attempts: u32) {
+        let sequence = self.count(at);
+        let key_hash = hash_of(record.key, sequence);
+        let lane = lane_of(key_hash, self.lanes.len());
+        self.builders[lane].push(record, sequence, key_hash);
+        self.builders[lane].set_attempts(attempts);
+    }
+
+    /// Gives a record the next sequence.
+    pub(super) fn count(&mut self, offset: Offset) -> u64 {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        match self.received.last_mut() {
+            Some((first, len)) if first.0 + i64::try_from(*len).unwrap_or(i64::MAX) == offset.0 => {
+                *len += 1;
+            }
+            _ => self.received.push((offset, 1)),
+        }
+        sequence
+    }
+
+    /// True if a batch has to be handed over before another record fits.
+    pub(super) fn is_batch_full(&self) -> bool {
+        self.builders.iter().any(BatchBuilder::is_full)
+    }
+
     /// Hands the records of this poll to the lanes.
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         if self.received.is_empty() {
             return;
         }
         // Before any lane can ack them.
         for (first, len) in self.received.drain(..) {
+            self.next_offset = Some(Offset(first.0 + i64::try_from(len).unwrap_or(i64::MAX)));
             self.state.received(first, len);
         }
         for (builder, lane) in self.builders.iter_mut().zip(&self.lanes) {
             if !builder.is_empty() {
-                let topic = Arc::clone(&self.state.at.topic);
+                // The records of a retry topic are those of its source.
+                let topic = Arc::clone(self.source.as_ref().unwrap_or(&self.state.at.topic));
                 let held = Some(Arc::clone(&self.state.held));
                 lane.push(builder.finish(topic, self.state.at.partition, held));
             }
         }
+    }
+}
+
+/// Hashes a key: the same in every process. Records without a key spread like keys that are all different.
+pub(super) fn hash_of(key: Option<&[u8]>, sequence: u64) -> u64 {
+    match key {
+        Some(key) => FixedState::default().hash_one(key),
+        None => FixedState::default().hash_one(sequence),
     }
 }
 
@@ -157,6 +208,11 @@ pub(crate) struct Dispatch {
 impl Dispatch {
     pub(crate) fn find(&mut self, at: &TopicPartition) -> Option<&mut Assigned> {
         self.partitions.iter_mut().find(|p| p.state.at == *at)
+    }
+
+    /// Returns what the member reads.
+    pub(crate) fn places(&self) -> Vec<TopicPartition> {
+        self.partitions.iter().map(|p| p.state.at.clone()).collect()
     }
 
     pub(crate) fn remove(&mut self, at: &TopicPartition) -> Option<Assigned> {
@@ -192,7 +248,7 @@ impl RecordSink for Dispatch {
         if partition.must_seek.is_some() {
             return;
         }
-        if partition.builders.iter().any(BatchBuilder::is_full) {
+        if partition.is_batch_full() {
             partition.flush();
         }
         partition.take(record);

@@ -18,13 +18,14 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
-use super::attempt::{Attempt, Next};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::attempt::Work;
 use super::lane_task::{LaneShared, lock};
 use super::slots::{Intake, Slots, Slotted, Stage, panicked};
-use crate::decode_error::DecodeError;
 use crate::extract::HandlerContext;
+use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 use crate::outcome::{Failure, Outcome};
 use crate::record::{Record, RecordBatch};
@@ -36,26 +37,6 @@ pub(super) const TURN: usize = 1024;
 pub trait LaneDriver: Send {
     /// Polls what is ready, starts what may start, acks what finished. Ready: the lane has ended.
     fn turn(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Poll<()>;
-}
-
-/// A record that waits or runs: its batch and its place there.
-pub(super) struct Work {
-    batch: Arc<RecordBatch>,
-    index: usize,
-    chain: Option<u64>,
-    /// From 1.
-    attempt: u32,
-    started: Option<Instant>,
-}
-
-impl Work {
-    fn record(&self) -> Record {
-        self.batch.record(self.index)
-    }
-
-    fn sequence(&self) -> u64 {
-        self.batch.sequence(self.index)
-    }
 }
 
 /// Drives the calls of one concrete handler.
@@ -95,15 +76,15 @@ where
     F: Fn(Record, HandlerContext) -> Fut + Send + 'static,
     Fut: Future<Output = Outcome> + Send + 'static,
 {
-    type Work = Work;
+    type Load = Work;
     type Call = Fut;
 
     fn slots(&mut self) -> &mut Slots<Work, Fut> {
         &mut self.slots
     }
 
-    fn sequence(work: &Work) -> u64 {
-        work.sequence()
+    fn first(work: &Work) -> Option<&Work> {
+        Some(work)
     }
 
     fn failed(failure: Failure) -> Outcome {
@@ -129,19 +110,16 @@ where
                 self.cursor = Some((batch, index + 1));
                 continue;
             }
-            let Some(permit) = self.slots.take_permit(cx) else {
-                self.cursor = Some((batch, index));
-                return Intake::NoPermit;
+            let admitted = match self.slots.admit(lane, cx) {
+                Ok(admitted) => admitted,
+                Err(lack) => {
+                    self.cursor = Some((batch, index));
+                    return lack;
+                }
             };
-            let work = Work {
-                batch: Arc::clone(&batch),
-                index,
-                chain,
-                attempt: 1,
-                started: None,
-            };
+            let work = Work::new(Arc::clone(&batch), index, chain);
             let slot = self.slots.occupy(work, lane);
-            self.slots[slot].permit = Some(permit);
+            self.slots.give(slot, admitted);
             self.cursor = Some((batch, index + 1));
             self.start(slot, lane, cx);
             if let Some(chain) = chain.filter(|_| self.slots[slot].work.is_some()) {
@@ -152,25 +130,30 @@ where
     }
 
     fn start(&mut self, slot: usize, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
-        let timed = self.slots.timed;
-        let (at, started) = self.slots.starting(slot);
-        let Some(work) = &mut at.work else {
+        let at = &mut self.slots[slot];
+        let Some(work) = &at.work else {
             unreachable!("a slot that starts has work");
         };
-        *started = (*started).max(work.sequence() + 1);
-        work.started = timed.then(Instant::now);
-        if let Some(limit) = lane.handler.max_payload {
-            let size = work.batch.value_len(work.index);
-            if size > limit {
-                let failure = Failure::from(DecodeError::TooLarge { size, limit });
-                self.finish(slot, Outcome::Fail(failure), lane, cx);
-                return;
-            }
+        if let Some(next) = work.follow(lane) {
+            at.permit = None;
+            at.stage = work.begin(next, lane);
+            return self.poll_slot(slot, lane, cx);
+        }
+        let sequence = work.sequence();
+        let at = self.slots.starts(slot, sequence, lane);
+        let Some(work) = &at.work else {
+            unreachable!("a slot that starts has work");
+        };
+        if let Err(error) = work.check_size(lane) {
+            let outcome = Outcome::Fail(Failure::from(error));
+            return self.finish(slot, outcome, lane, cx);
         }
         let cx_of_call = HandlerContext::new(&lane.context, work.attempt);
+        lane.begins_poll(sequence);
         let call = catch_unwind(AssertUnwindSafe(|| {
             (self.adapter)(work.record(), cx_of_call)
         }));
+        lane.ends_poll();
         match call {
             Ok(call) => {
                 at.call.set(Some(call));
@@ -192,45 +175,41 @@ where
         cx: &mut Context<'_>,
     ) {
         let at = &mut self.slots[slot];
+        let counts = at.work.as_mut().is_some_and(Work::take_count);
+        let is_probe = std::mem::take(&mut at.is_probe);
+        let has_failed = matches!(outcome, Outcome::Fail(_));
+        self.slots.count(counts, is_probe, has_failed, lane);
+        let timed = self.slots.timed;
+        let at = &mut self.slots[slot];
         let Some(work) = &mut at.work else {
             unreachable!("a call that ends has work");
         };
-        if let Outcome::Ack = outcome {
-            if let Some(started) = work.started {
-                lane.group.observers.emit(&Event::Handled {
-                    record: &work.record(),
-                    handler: &lane.handler.name,
-                    attempt: work.attempt,
-                    duration: started.elapsed(),
-                });
-            }
-            return self.settle(slot, lane);
+        if let (Outcome::Ack, Some(started)) = (&outcome, at.started.filter(|_| timed)) {
+            lane.group.observers.emit(&Event::Handled {
+                record: &work.record(),
+                handler: &lane.handler.name,
+                attempt: work.attempt,
+                duration: started.elapsed(),
+            });
         }
-        let attempt = Attempt {
-            record: work.record(),
-            sequence: work.sequence(),
-            number: work.attempt,
+        let Some(next) = work.end(outcome, lane) else {
+            return self.settle(slot, lane);
         };
-        at.stage = match attempt.end(outcome, lane) {
-            Next::Settle => return self.settle(slot, lane),
-            Next::RetryAfter(after) => {
-                work.attempt += 1;
-                Stage::Backoff(Box::pin(tokio::time::sleep(after)))
-            }
-            Next::GiveUp(write) => Stage::GivingUp(write),
-            Next::Stop => Stage::Stopped,
-        };
-        at.permit = None;
+        let permit = at.permit.take();
+        if mutant::is_active(Mutant::LeakPermits) {
+            permit.into_iter().for_each(OwnedSemaphorePermit::forget);
+        }
+        at.stage = work.begin(next, lane);
         self.poll_slot(slot, lane, cx);
     }
 
-    fn settle(&mut self, slot: usize, _: &Arc<LaneShared>) {
+    fn settle(&mut self, slot: usize, lane: &Arc<LaneShared>) {
         let at = &mut self.slots[slot];
         let Some(work) = at.work.take() else {
             unreachable!("a slot that settles has work");
         };
         let permit = at.permit.take();
-        self.slots.ack(work.sequence());
+        self.slots.ack(&work, lane);
         let next = work.chain.and_then(|chain| {
             let next = self.chains.get_mut(&chain)?.pop_front();
             let next = next.filter(|(batch, index)| batch.sequence(*index) < self.slots.end);
@@ -241,13 +220,7 @@ where
         });
         if let Some((batch, index)) = next {
             let at = &mut self.slots[slot];
-            at.work = Some(Work {
-                batch,
-                index,
-                chain: work.chain,
-                attempt: 1,
-                started: None,
-            });
+            at.work = Some(Work::new(batch, index, work.chain));
             // Started from `start_due`, not from here: a long chain of calls that finish at once must not recurse.
             at.stage = Stage::Due;
             self.slots.due.push_front(slot);
@@ -261,6 +234,13 @@ where
         if let Some(chain) = work.chain {
             self.chains.remove(&chain);
         }
+    }
+
+    fn give_up_waiting(&mut self, lane: &Arc<LaneShared>) {
+        if let Some((batch, index)) = self.cursor.take() {
+            lane.partition.give_up(batch.sequence(index));
+        }
+        lock(&lane.inbox).clear();
     }
 }
 

@@ -4,18 +4,26 @@ pub(crate) mod assignment;
 mod attempt;
 pub(crate) mod backpressure;
 pub(crate) mod batch_lane;
+#[cfg(any(test, feature = "testing"))]
+mod by_hand;
+mod corrupt;
 pub(crate) mod dispatch;
+mod fence;
 pub(crate) mod lane;
 pub(crate) mod lane_task;
 pub(crate) mod monitor;
+mod out_of_range;
 pub(crate) mod partition;
 mod permit;
 pub(crate) mod poll;
+pub(crate) mod pulse;
 mod rebalance;
+mod retries;
 pub(crate) mod route;
 mod slots;
 pub(crate) mod spawn;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 pub(crate) mod watermark;

@@ -57,10 +57,20 @@ pub struct PartitionStatus {
     pub in_flight: usize,
     /// Bytes held for the records in flight.
     pub held_bytes: usize,
-    /// The next offset to commit, as handed to the client; `None` before the first record is finished.
+    /// The next offset to read, as the group has it; `None` before the first commit.
     pub committed: Option<Offset>,
     /// Paused, by the user or because too much waits.
     pub is_paused: bool,
+    /// Put aside: a batch of it cannot be read ([`Event::Quarantined`](crate::Event::Quarantined)).
+    pub is_quarantined: bool,
+}
+
+/// A partition, as the poll thread shows it.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) state: Arc<PartitionState>,
+    pub(crate) is_paused: bool,
+    pub(crate) is_quarantined: bool,
 }
 
 /// Written by the poll thread, read by anyone.
@@ -75,7 +85,7 @@ pub(crate) struct Monitor {
 struct Now {
     ended: Option<Result<(), RunError>>,
     topics: Vec<String>,
-    partitions: Vec<(Arc<PartitionState>, bool)>,
+    partitions: Vec<Shown>,
     last_error: Option<ClientError>,
 }
 
@@ -122,15 +132,15 @@ impl Monitor {
         self.now().topics = topics;
     }
 
-    pub(crate) fn set_partitions(&self, partitions: Vec<(Arc<PartitionState>, bool)>) {
+    pub(crate) fn set_partitions(&self, partitions: Vec<Shown>) {
         self.now().partitions = partitions;
     }
 
     /// Starts nothing more of a topic, at once: the poll thread may be a moment from its next command.
     pub(crate) fn drain(&self, topic: &str) {
-        for (state, _) in &self.now().partitions {
-            if *state.at.topic == *topic {
-                state.drain();
+        for shown in &self.now().partitions {
+            if *shown.state.at.topic == *topic {
+                shown.state.drain(None);
             }
         }
     }
@@ -166,13 +176,15 @@ impl Monitor {
     }
 }
 
-fn status_of((state, is_paused): &(Arc<PartitionState>, bool)) -> PartitionStatus {
+fn status_of(shown: &Shown) -> PartitionStatus {
+    let state = &shown.state;
     PartitionStatus {
         partition: state.at.clone(),
         epoch: state.epoch.0,
         in_flight: state.in_flight(),
         held_bytes: state.held.get(),
-        committed: state.stored(),
-        is_paused: *is_paused,
+        committed: state.committed(),
+        is_paused: shown.is_paused,
+        is_quarantined: shown.is_quarantined,
     }
 }

@@ -6,11 +6,13 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use super::watermark::PartitionOffsets;
 use crate::extract::CancellationToken;
+use crate::mutant::{self, Mutant};
 use crate::record::{HeldBytes, Offset, TopicPartition};
 
 /// Counts the assignments of an engine; higher is later.
@@ -23,7 +25,8 @@ pub(crate) enum Mode {
     /// Start records as they come.
     Running = 0,
     /// Finish the calls that run, and what lies below a record that was started: it holds the commit back, and what
-    /// finished above it would be handled again. Start nothing more. Retries that wait are given up.
+    /// finished above it would be handled again. Start nothing more. Retries that wait for longer than the drain are
+    /// given up.
     Draining = 1,
     /// Drop every call; acks no longer count.
     Fenced = 2,
@@ -43,6 +46,9 @@ pub(crate) struct PartitionState {
     offsets: Mutex<PartitionOffsets>,
     /// The offset that was handed to the client last; -1 before the first.
     stored: AtomicI64,
+    /// The offset that the group took note of last; -1 before the first.
+    committed: AtomicI64,
+    drain_until: Mutex<Option<Instant>>,
     lanes: AtomicUsize,
     lanes_ended: Notify,
     /// Lanes that have not said yet what they had started when the drain began.
@@ -64,6 +70,8 @@ impl PartitionState {
             in_flight: AtomicUsize::new(0),
             offsets: Mutex::default(),
             stored: AtomicI64::new(-1),
+            committed: AtomicI64::new(-1),
+            drain_until: Mutex::default(),
             lanes: AtomicUsize::new(0),
             lanes_ended: Notify::new(),
             undrained_lanes: AtomicUsize::new(0),
@@ -102,7 +110,9 @@ impl PartitionState {
 
     /// Returns the offset that may be committed, if it is past the one that was stored last.
     pub(crate) fn to_store(&self) -> Option<Offset> {
+        let too_far = i64::from(mutant::is_active(Mutant::CommitOneTooFar));
         self.committable()
+            .map(|offset| Offset(offset.0 + too_far))
             .filter(|offset| offset.0 > self.stored.load(Ordering::Relaxed))
     }
 
@@ -118,6 +128,22 @@ impl PartitionState {
         (stored >= 0).then_some(Offset(stored))
     }
 
+    /// Takes note that the group has this offset.
+    pub(crate) fn set_committed(&self, offset: Offset) {
+        self.committed.store(offset.0, Ordering::Relaxed);
+    }
+
+    /// Returns the offset that the group has.
+    pub(crate) fn committed(&self) -> Option<Offset> {
+        let committed = self.committed.load(Ordering::Relaxed);
+        (committed >= 0).then_some(Offset(committed))
+    }
+
+    /// Returns the offset of a record that is not acked.
+    pub(crate) fn offset_of(&self, sequence: u64) -> Option<Offset> {
+        self.offsets().offset_of(sequence)
+    }
+
     /// Returns how many records were received and are not acked.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
@@ -131,13 +157,32 @@ impl PartitionState {
         }
     }
 
-    /// Stops new records; the lanes must be woken to see it.
-    pub(crate) fn drain(&self) {
+    /// Stops new records; the lanes must be woken to see it. Retries that are due until then are waited for: what finished
+    /// above them would be handled again.
+    pub(crate) fn drain(&self, until: Option<Instant>) {
+        if let Some(until) = until {
+            let mut known = self
+                .drain_until
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            known.get_or_insert(until);
+        }
         self.mode.fetch_max(Mode::Draining as u8, Ordering::AcqRel);
+    }
+
+    /// Returns until when a drain waits for retries.
+    pub(crate) fn drain_until(&self) -> Option<Instant> {
+        *self
+            .drain_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the epoch: cancellation fires, and no ack counts from here on. The lanes must be woken to see it.
     pub(crate) fn fence(&self) {
+        if mutant::is_active(Mutant::IgnoreFence) {
+            return;
+        }
         {
             let _offsets = self.offsets();
             self.mode.store(Mode::Fenced as u8, Ordering::Release);
@@ -225,7 +270,7 @@ mod tests {
         let partition = partition();
 
         partition.fence();
-        partition.drain();
+        partition.drain(None);
 
         assert_eq!(partition.mode(), Mode::Fenced);
     }

@@ -11,21 +11,27 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use super::backpressure::Budget;
-use super::dispatch::{Assigned, Dispatch};
-use super::monitor::Monitor;
+use super::corrupt::Corrupt;
+use super::dispatch::{Assigned, Dispatch, NewPartition};
+use super::fence::Fenced;
+use super::lane_task::LaneParking;
+use super::monitor::{Monitor, Shown};
 use super::partition::{Epoch, PartitionState};
 use super::rebalance::Revoking;
+use super::retries::Retries;
 use super::route::{GroupServices, Routes};
 use super::spawn::Spawner;
 use super::stop::{Stopping, close};
 use crate::client::{Consumer, Polled, Position};
 use crate::config::OutOfRange;
 use crate::error::{ClientError, RunError, panic_text};
-use crate::observe::Event;
+use crate::failure::retry_topic::Parking;
+use crate::mutant::{self, Mutant};
+use crate::observe::{Event, Suspicion};
 use crate::record::{Offset, TopicPartition};
 
 /// Records taken from the client in one round.
-const MOST: usize = 512;
+pub(super) const MOST: usize = 512;
 /// How long a round waits for records while nothing else is going on. Bounds the delay of a command.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// The same while a drain, a stop or a paused partition is watched.
@@ -66,6 +72,11 @@ pub(crate) struct EngineConfig {
     pub(crate) shutdown_grace: Duration,
     pub(crate) cores: usize,
     pub(crate) on_out_of_range: OutOfRange,
+    /// After this long without a sign of the member the group gives its partitions to others.
+    pub(crate) session_timeout: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    /// How often the client commits what was stored.
+    pub(crate) commit_interval: Duration,
 }
 
 /// See the module.
@@ -87,11 +98,33 @@ pub(crate) struct Engine {
     pub(super) retired: Vec<Arc<PartitionState>>,
     pub(super) paused_topics: HashSet<String>,
     pub(super) stopping: Option<Stopping>,
+    /// Not handled and not stored until the group has spoken.
+    pub(super) fenced: Option<Fenced>,
+    /// Something was stored then, and no commit has been acknowledged since.
+    pub(super) uncommitted_since: Option<Instant>,
+    pub(super) watched_at: Option<Instant>,
+    pub(super) corrupt: Corrupt,
+    /// Retry topics, once a handler has some.
+    pub(super) retries: Option<Retries>,
+    pub(super) retry_consumer: MakeConsumer,
+    /// Tells this engine apart from all others, in the headers of what it parks.
+    pub(super) instance: String,
+    /// A next offset that the broker does not have, to be looked at again.
+    pub(super) out_of_range: Option<(String, Instant)>,
     pub(super) stored_at: Option<Instant>,
     /// What the last attempt to store said.
     pub(super) store_error: Option<ClientError>,
     /// When it was last asked whether a broker answers.
     pub(super) asked_at: Option<Instant>,
+}
+
+/// Makes a client.
+pub(crate) type MakeConsumer = Box<dyn Fn() -> Result<Box<dyn Consumer>, ClientError> + Send>;
+
+/// Returns a name that no other engine has, in this process or another.
+fn instance() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
 /// What an engine needs to start.
@@ -102,6 +135,8 @@ pub(crate) struct Parts {
     pub(crate) routes: Routes,
     pub(crate) spawner: Spawner,
     pub(crate) monitor: Arc<Monitor>,
+    /// Makes the client that reads retry topics: a member of no group, which commits to `{group}.retry`.
+    pub(crate) retry_consumer: MakeConsumer,
     /// Flushes the runtime's producer, for no longer than it is told.
     pub(crate) flush: Box<dyn Fn(Duration) + Send>,
 }
@@ -128,6 +163,14 @@ impl Engine {
             retired: Vec::new(),
             paused_topics: HashSet::new(),
             stopping: None,
+            fenced: None,
+            uncommitted_since: None,
+            watched_at: None,
+            corrupt: Corrupt::default(),
+            retries: None,
+            retry_consumer: parts.retry_consumer,
+            instance: instance(),
+            out_of_range: None,
             stored_at: None,
             store_error: None,
             asked_at: None,
@@ -137,6 +180,10 @@ impl Engine {
 
     /// First half of a round: takes commands, then records or one event of the group.
     pub(crate) fn poll(&mut self, now: Instant) {
+        // Before anything of the past is looked at: it may be another member's by now.
+        if let Some(gap) = self.group.pulse.beat(now) {
+            self.suspect(Suspicion::Suspended(gap), now);
+        }
         loop {
             match self.commands.try_recv() {
                 Ok(command) => self.obey(command, now),
@@ -157,8 +204,13 @@ impl Engine {
             Polled::Assigned(partitions) => self.assigned(partitions),
             Polled::Revoked(partitions) => self.revoked(partitions, now),
             Polled::Lost(partitions) => self.lost(&partitions),
+            Polled::Committed(offsets) => self.committed(&offsets, now),
+            Polled::Fenced(error) => self.commit_refused(&error, now),
+            Polled::Error(error @ ClientError::Corrupt(_)) => self.batch_unreadable(error, now),
+            Polled::Error(ClientError::OffsetOutOfRange(text)) => self.out_of_range(text, now),
             Polled::Error(error) => self.client_error(error),
         }
+        self.poll_retries();
         for (partition, offset, count) in self.consumer.take_unreadable_headers() {
             self.group.observers.emit(&Event::HeadersUnreadable {
                 partition: &partition,
@@ -179,15 +231,24 @@ impl Engine {
         for index in 0..self.dispatch.partitions.len() {
             self.seek(index);
         }
+        self.advance_retries(now);
+        self.try_suspects(now);
+        self.look_for_range(now);
+        self.look_for_commits(now);
+        self.trust_again(now);
         if self.stopping.is_none() {
             self.balance();
         }
+        self.watch_calls(now);
         if self
             .stored_at
             .is_none_or(|at| now.duration_since(at) >= STORE_INTERVAL)
         {
             self.stored_at = Some(now);
-            self.store();
+            if self.store() {
+                self.uncommitted_since.get_or_insert(now);
+            }
+            self.store_retries();
         }
         self.look_for_brokers(now);
         self.is_stopped(now)
@@ -221,6 +282,7 @@ impl Engine {
 
     fn set_routes(&mut self, routes: Routes) {
         self.routes = routes;
+        self.need_retries();
         let subscription = self.routes.subscription();
         self.monitor.set_topics(subscription.clone());
         if let Err(error) = self.consumer.subscribe(&subscription) {
@@ -232,7 +294,7 @@ impl Engine {
             let partition = &self.dispatch.partitions[index];
             let Some(handler) = self.routes.of_topic(&partition.state.at.topic) else {
                 // The group takes it back soon; its handler is gone now.
-                partition.state.drain();
+                partition.state.drain(None);
                 partition.wake();
                 continue;
             };
@@ -257,6 +319,11 @@ impl Engine {
         old.wake();
         let resume_at = old.state.committable().or_else(|| old.state.stored());
         self.retired.push(Arc::clone(&old.state));
+        self.close_retries(
+            std::slice::from_ref(&at),
+            true,
+            tokio::time::Instant::now().into_std(),
+        );
         if let Some(mut new) = self.start_partition(&at, lanes) {
             let old = &self.dispatch.partitions[index];
             // The client still has it paused; `balance` and `resume` know why only from here.
@@ -265,6 +332,10 @@ impl Engine {
             if let Some(offset) = resume_at {
                 new.state.set_stored(offset);
             }
+            if let Some(parking) = new.parking.clone() {
+                self.open_retries(&at, resume_at, lanes, parking);
+                self.report(|consumer| consumer.pause(std::slice::from_ref(&at)));
+            }
             self.dispatch.partitions[index] = new;
             self.seek(index);
         }
@@ -272,7 +343,7 @@ impl Engine {
 
     /// Moves a partition back to where its new handler begins. Until that has worked, its records are not looked at:
     /// they are behind those that the old handler left unfinished.
-    fn seek(&mut self, index: usize) {
+    pub(super) fn seek(&mut self, index: usize) {
         let partition = &self.dispatch.partitions[index];
         let Some(target) = partition.must_seek else {
             return;
@@ -298,18 +369,35 @@ impl Engine {
     ) -> Option<Assigned> {
         let handler = Arc::clone(self.routes.of_topic(&at.topic)?);
         self.epoch += 1;
-        let retired = self.retired.iter();
-        let after = retired.filter(|old| old.at == *at && !old.is_over());
-        let after: Vec<_> = after.cloned().collect();
-        Some(Assigned::start(
-            at.clone(),
-            Epoch(self.epoch),
+        let epoch = Epoch(self.epoch);
+        let parking = self.parking_of(at, epoch);
+        let after = self.earlier(at, parking.as_ref());
+        let parking = parking.map(|parking| LaneParking { parking, stage: 0 });
+        let new = NewPartition {
+            at: at.clone(),
+            epoch,
             lanes,
-            &handler,
-            &self.group,
-            &after,
-            &self.spawner,
-        ))
+            handler: &handler,
+            after: &after,
+            parking: parking.as_ref(),
+        };
+        Some(Assigned::start(new, &self.group, &self.spawner))
+    }
+
+    /// Returns the earlier assignments of a partition, and of its retry topics, whose calls may still run.
+    pub(super) fn earlier(
+        &self,
+        at: &TopicPartition,
+        parking: Option<&Arc<Parking>>,
+    ) -> Vec<Arc<PartitionState>> {
+        let is_theirs = |old: &TopicPartition| {
+            let mut topics = parking.into_iter().flat_map(|parking| &parking.topics);
+            old.partition == at.partition
+                && (old.topic == at.topic || topics.any(|(topic, _)| *topic == old.topic))
+        };
+        let retired = self.retired.iter();
+        let running = retired.filter(|old| !old.is_over() && is_theirs(&old.at));
+        running.cloned().collect()
     }
 
     fn pause(&mut self, topic: String) {
@@ -339,8 +427,19 @@ impl Engine {
                 }
             }
         }
+        partitions.retain(|at| !self.is_held_back(at));
         self.report(|consumer| consumer.resume(&partitions));
         self.publish();
+    }
+
+    /// Fetches again from those of these partitions that nothing else keeps paused.
+    pub(super) fn resume_free(&mut self, of: impl Fn(&TopicPartition) -> bool) {
+        let partitions = self.dispatch.partitions.iter();
+        let free = partitions.filter(|p| {
+            of(&p.state.at) && !p.is_paused && !p.is_full && !self.is_held_back(&p.state.at)
+        });
+        let free: Vec<_> = free.map(|p| p.state.at.clone()).collect();
+        self.report(|consumer| consumer.resume(&free));
     }
 
     pub(super) fn report(
@@ -381,8 +480,20 @@ impl Engine {
         }
     }
 
-    /// Hands advanced offsets to the client.
-    pub(super) fn store(&mut self) {
+    /// The group took note of offsets.
+    fn committed(&mut self, offsets: &[(TopicPartition, Offset)], now: Instant) {
+        for (at, offset) in offsets {
+            if let Some(partition) = self.dispatch.find(at) {
+                partition.state.set_committed(*offset);
+            }
+        }
+        let mut partitions = self.dispatch.partitions.iter();
+        let is_behind = partitions.any(|p| p.state.stored() > p.state.committed());
+        self.uncommitted_since = is_behind.then_some(now);
+    }
+
+    /// Hands advanced offsets to the client; true if there were any.
+    pub(super) fn store(&mut self) -> bool {
         let store: Vec<_> = self
             .dispatch
             .partitions
@@ -390,7 +501,7 @@ impl Engine {
             .filter_map(|p| Some((p.state.at.clone(), p.state.to_store()?)))
             .collect();
         if store.is_empty() {
-            return;
+            return false;
         }
         match self.consumer.store(&store) {
             Ok(()) => {
@@ -408,6 +519,7 @@ impl Engine {
                 self.client_error(error);
             }
         }
+        true
     }
 
     /// Asks whether a broker answers again, while the last thing heard is that none does: without records and without
@@ -434,7 +546,10 @@ impl Engine {
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for partition in &mut self.dispatch.partitions {
             let load = partition.load();
-            if !partition.is_full && share.is_reached(load) {
+            if !partition.is_full
+                && share.is_reached(load)
+                && !mutant::is_active(Mutant::NeverPause)
+            {
                 partition.is_full = true;
                 if !partition.is_paused {
                     pause.push(partition.state.at.clone());
@@ -444,7 +559,10 @@ impl Engine {
                     in_flight: load.records,
                     bytes: load.bytes,
                 });
-            } else if partition.is_full && share.is_relieved(load) {
+            } else if partition.is_full
+                && share.is_relieved(load)
+                && !mutant::is_active(Mutant::NeverResume)
+            {
                 partition.is_full = false;
                 if !partition.is_paused {
                     resume.push(partition.state.at.clone());
@@ -460,6 +578,7 @@ impl Engine {
         if !pause.is_empty() {
             self.report(|consumer| consumer.pause(&pause));
         }
+        resume.retain(|at| !self.is_held_back(at));
         if !resume.is_empty() {
             self.report(|consumer| consumer.resume(&resume));
         }
@@ -472,7 +591,11 @@ impl Engine {
             .dispatch
             .partitions
             .iter()
-            .map(|p| (Arc::clone(&p.state), p.is_paused || p.is_full))
+            .map(|p| Shown {
+                state: Arc::clone(&p.state),
+                is_paused: p.is_paused || p.is_full,
+                is_quarantined: p.is_quarantined,
+            })
             .collect();
         self.monitor.set_partitions(partitions);
     }

@@ -4,7 +4,7 @@
 //! the calls of its partitions are over, while everything else goes on.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::assignment::{StartAt, lanes_for, start_at};
 use super::dispatch::Assigned;
@@ -14,18 +14,26 @@ use super::poll::{CANCEL_WAIT, COMMITTED_TIMEOUT, Engine};
 use crate::client::Position;
 use crate::error::ClientError;
 use crate::handler::Start;
+use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 use crate::record::{Offset, TopicPartition};
+
+/// Calls that were dropped at the end of a drain get this long to be gone.
+const FENCE_WAIT: Duration = Duration::from_millis(250);
 
 /// A revoke that waits for its answer.
 pub(super) struct Revoking {
     pub(super) partitions: Vec<TopicPartition>,
     pub(super) since: Instant,
     pub(super) is_cancelled: bool,
+    /// When the calls that were left were told to end where they stand, and how many there were.
+    pub(super) fenced: Option<(Instant, usize)>,
+    /// Its retry topics are closed.
+    pub(super) is_closed: bool,
 }
 
 /// Where a partition will be read from.
-struct Resolved {
+pub(super) struct Resolved {
     at: TopicPartition,
     position: Position,
     /// The group does not know this offset: it is stored at once.
@@ -34,7 +42,11 @@ struct Resolved {
 
 impl Engine {
     pub(super) fn assigned(&mut self, partitions: Vec<TopicPartition>) {
-        let known = self.supersede_revoke();
+        let known = if mutant::is_active(Mutant::AnswerSuperseded) {
+            Vec::new()
+        } else {
+            self.supersede_revoke()
+        };
         let is_eager = self.consumer.is_eager();
         let assigning = self.assigning.get_or_insert_default();
         if is_eager {
@@ -60,6 +72,7 @@ impl Engine {
             return Vec::new();
         };
         let mut known = Vec::new();
+        self.close_retries(&revoking.partitions, false, revoking.since);
         for at in &revoking.partitions {
             let finished = self.retire(at).and_then(|state| state.committable());
             known.extend(finished.map(|offset| (at.clone(), offset)));
@@ -83,6 +96,7 @@ impl Engine {
             // Without an answer the group waits for us, and the client cannot leave it.
             return self.report(|consumer| consumer.assign(&[]));
         }
+        let partitions: Vec<_> = assigning.iter().map(|(at, _)| at.clone()).collect();
         let positions = match self.positions(&assigning) {
             Ok(positions) => positions,
             Err(error) => {
@@ -100,6 +114,13 @@ impl Engine {
             return self.cannot_go_on("take over its partitions", &error);
         }
         self.monitor.clear_error();
+        self.is_certain_about(&partitions);
+        self.begin(positions, false);
+        self.monitor.set_state(GroupState::Running);
+    }
+
+    /// Starts the lanes of partitions. Those that the client reads already have to go to their position.
+    pub(super) fn begin(&mut self, positions: Vec<Resolved>, must_seek: bool) {
         let lanes = lanes_for(
             self.dispatch.partitions.len() + positions.len(),
             self.config.cores,
@@ -112,6 +133,7 @@ impl Engine {
         } in positions
         {
             self.retire(&at);
+            self.close_retries(std::slice::from_ref(&at), false, Instant::now());
             let Some(mut partition) = self.start_partition(&at, lanes) else {
                 // Matched by the broker's view of a pattern, or its handler was just removed.
                 pause.push(at);
@@ -124,11 +146,23 @@ impl Engine {
             if let Some(offset) = offset {
                 if is_new {
                     commit.push((at.clone(), offset));
+                } else {
+                    partition.state.set_committed(offset);
                 }
                 partition.state.set_stored(offset);
             }
+            partition.must_seek = must_seek.then_some(position);
+            partition.next_offset = offset;
+            if self.is_held_back(&at) {
+                // An error that comes meanwhile is taken for that of the partition under trial.
+                pause.push(at.clone());
+            }
             if self.paused_topics.contains(&*at.topic) {
                 partition.is_paused = true;
+                pause.push(at.clone());
+            }
+            if let Some(parking) = partition.parking.clone() {
+                self.open_retries(&at, offset, lanes, parking);
                 pause.push(at.clone());
             }
             self.dispatch.partitions.push(partition);
@@ -145,10 +179,9 @@ impl Engine {
             partitions: &started,
         });
         self.publish();
-        self.monitor.set_state(GroupState::Running);
     }
 
-    fn positions(
+    pub(super) fn positions(
         &mut self,
         assigning: &[(TopicPartition, Option<Offset>)],
     ) -> Result<Vec<Resolved>, ClientError> {
@@ -223,9 +256,17 @@ impl Engine {
         if let Some(assigning) = &mut self.assigning {
             assigning.retain(|(at, _)| !partitions.contains(at));
         }
+        self.is_certain_about(&partitions);
+        let until = now + self.config.drain_timeout;
+        if let Some(retries) = &self.retries {
+            for topic in retries.of_sources(&partitions) {
+                topic.state.drain(Some(until));
+                topic.wake();
+            }
+        }
         for at in &partitions {
             if let Some(partition) = self.dispatch.find(at) {
-                partition.state.drain();
+                partition.state.drain(Some(until));
                 partition.wake();
             }
         }
@@ -236,6 +277,8 @@ impl Engine {
                     partitions,
                     since: now,
                     is_cancelled: false,
+                    fenced: None,
+                    is_closed: false,
                 });
             }
         }
@@ -254,13 +297,22 @@ impl Engine {
             .iter()
             .filter(of_revoke)
             .all(|p| p.state.is_over());
-        if !is_over && waited < self.config.drain_timeout {
+        let parked = self.retries.as_ref();
+        let is_over =
+            is_over && !parked.is_some_and(|retries| retries.are_running(&revoking.partitions));
+        let is_patient = !mutant::is_active(Mutant::RevokeAtOnce);
+        if !is_over && waited < self.config.drain_timeout && is_patient {
             // Lanes wait for what the others say of the drain.
             self.dispatch
                 .partitions
                 .iter()
                 .filter(of_revoke)
                 .for_each(Assigned::wake);
+            let parked = self
+                .retries
+                .iter()
+                .flat_map(|retries| retries.of_sources(&revoking.partitions));
+            parked.for_each(Assigned::wake);
             // Near the end, calls are told to hurry.
             if !revoking.is_cancelled && waited + CANCEL_WAIT >= self.config.drain_timeout {
                 self.dispatch
@@ -273,18 +325,47 @@ impl Engine {
             self.revoking = Some(revoking);
             return;
         }
-        let mut dropped = 0;
+        if !is_over && is_patient {
+            // They end where they stand, before the next owner begins; one that does not give its thread back cannot
+            // be waited for.
+            let (since, _) = *revoking.fenced.get_or_insert_with(|| {
+                let parked = self
+                    .retries
+                    .iter()
+                    .flat_map(|retries| retries.of_sources(&revoking.partitions));
+                let late = self
+                    .dispatch
+                    .partitions
+                    .iter()
+                    .filter(of_revoke)
+                    .chain(parked);
+                let late: Vec<_> = late.filter(|p| !p.state.is_over()).collect();
+                for partition in &late {
+                    partition.state.fence();
+                    partition.wake();
+                }
+                (now, late.iter().map(|p| p.running_calls()).sum())
+            });
+            if now.saturating_duration_since(since) < FENCE_WAIT {
+                self.revoking = Some(revoking);
+                return;
+            }
+        }
+        if !std::mem::replace(&mut revoking.is_closed, true) {
+            self.close_retries(&revoking.partitions, true, now);
+        }
+        if self.is_committing_retries(now) {
+            self.revoking = Some(revoking);
+            return;
+        }
         let mut store = Vec::new();
         for at in &revoking.partitions {
-            if let Some(partition) = self.dispatch.find(at)
-                && !partition.state.is_over()
-            {
-                dropped += partition.running_calls();
-            }
             let finished = self.retire(at).and_then(|state| state.to_store());
             store.extend(finished.map(|offset| (at.clone(), offset)));
         }
-        self.report(|consumer| consumer.store(&store));
+        if !mutant::is_active(Mutant::RevokeWithoutStore) {
+            self.report(|consumer| consumer.store(&store));
+        }
         if let Err(error) = self.consumer.unassign(&revoking.partitions) {
             self.cannot_go_on("give its partitions back", &error);
         }
@@ -292,13 +373,13 @@ impl Engine {
             group_id: &self.group.group_id,
             partitions: &revoking.partitions,
             drained_in: waited,
-            dropped,
+            dropped: revoking.fenced.map_or(0, |(_, dropped)| dropped),
         });
         self.publish();
     }
 
     /// Ends the epoch of a partition: its calls are dropped, no ack of them counts any more. Returns what it was.
-    fn retire(&mut self, at: &TopicPartition) -> Option<Arc<PartitionState>> {
+    pub(super) fn retire(&mut self, at: &TopicPartition) -> Option<Arc<PartitionState>> {
         let partition = self.dispatch.remove(at)?;
         partition.state.fence();
         partition.wake();
@@ -314,12 +395,14 @@ impl Engine {
     /// Partitions that are somebody else's: nothing of them is stored, their calls are dropped.
     pub(super) fn lost(&mut self, partitions: &[TopicPartition]) {
         self.assigning = None;
+        self.is_certain_about(partitions);
         if let Some(revoking) = &mut self.revoking {
             revoking.partitions.retain(|at| !partitions.contains(at));
             if revoking.partitions.is_empty() {
                 self.revoking = None;
             }
         }
+        self.close_retries(partitions, false, Instant::now());
         for at in partitions {
             self.retire(at);
         }

@@ -7,13 +7,17 @@ use std::time::Duration;
 use regex_lite::Regex;
 use tokio::sync::Semaphore;
 
+use super::pulse::Pulse;
 use crate::batch::BatchOptions;
 use crate::error::RunError;
 use crate::extract::Services;
 use crate::failure::backoff::Retry;
+use crate::failure::breaker::BreakerState;
 use crate::failure::dead_letter::DeadLetters;
 use crate::failure::policy::FailurePolicy;
+use crate::failure::retry_topic::topic_name;
 use crate::handler::{Handler, Ordering, Start};
+use crate::mutant::{self, Mutant};
 use crate::observe::Observers;
 use crate::record::RecordBatch;
 
@@ -31,18 +35,34 @@ pub(crate) struct ActiveHandler {
     pub(crate) max_payload: Option<usize>,
     /// `None`: each call takes one record.
     pub(crate) batch: Option<BatchOptions>,
+    /// The waits of its retry topics, shortest first.
+    pub(crate) retry_waits: Vec<Duration>,
     pub(crate) permits: Arc<Semaphore>,
+    pub(crate) breaker: BreakerState,
     pub(crate) handler: Handler,
 }
 
 impl ActiveHandler {
-    /// Returns the chain of a record: the records that wait for each other. `None`: it waits for nothing.
-    pub(crate) fn chain_of(&self, batch: &RecordBatch, index: usize) -> Option<u64> {
+    /// Returns the chain of a record by the hash of its key: the records that wait for each other. `None`: it waits for
+    /// nothing.
+    pub(crate) fn chain(&self, key_hash: Option<u64>) -> Option<u64> {
         match self.ordering {
-            Ordering::Key if batch.has_key(index) => Some(batch.key_hash(index)),
-            Ordering::Key | Ordering::None => None,
+            Ordering::Key => key_hash,
+            Ordering::None => None,
             Ordering::Partition => Some(0),
         }
+    }
+
+    /// The same of a record that a lane has.
+    pub(crate) fn chain_of(&self, batch: &RecordBatch, index: usize) -> Option<u64> {
+        if mutant::is_active(Mutant::DropKeyChain) {
+            return None;
+        }
+        if mutant::is_active(Mutant::ChainWholePartition) {
+            return Some(0);
+        }
+        let key_hash = batch.has_key(index).then(|| batch.key_hash(index));
+        self.chain(key_hash.or(mutant::is_active(Mutant::ChainNullKeys).then_some(0)))
     }
 
     /// Returns the dead letter topic for records of a topic.
@@ -51,6 +71,15 @@ impl ActiveHandler {
             Some(name) => Arc::clone(name),
             None => format!("{group_id}.{topic}.dlq").into(),
         }
+    }
+
+    /// Returns the retry topics for records of a topic, with the wait of each.
+    pub(crate) fn retry_topics(&self, group_id: &str, topic: &str) -> Vec<(Arc<str>, Duration)> {
+        let name = |wait| Arc::from(topic_name(group_id, topic, wait));
+        self.retry_waits
+            .iter()
+            .map(|wait| (name(*wait), *wait))
+            .collect()
     }
 }
 
@@ -62,6 +91,9 @@ pub(crate) struct GroupServices {
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) observers: Observers,
     pub(crate) failed: Arc<FirstError>,
+    pub(crate) pulse: Arc<Pulse>,
+    /// A call that runs for longer is reported.
+    pub(crate) max_call_age: Duration,
 }
 
 /// The error that ends a group: the first one wins.
@@ -110,6 +142,15 @@ impl Routes {
                 .find(|(pattern, _)| pattern.is_match(topic));
             found.map(|(_, handler)| handler)
         })
+    }
+
+    /// True if a handler has retry topics.
+    pub(crate) fn have_retry_topics(&self) -> bool {
+        let by_pattern = self.patterns.iter().map(|(_, handler)| handler);
+        self.topics
+            .values()
+            .chain(by_pattern)
+            .any(|handler| !handler.retry_waits.is_empty())
     }
 
     pub(crate) fn patterns(&self) -> &[(Regex, Arc<ActiveHandler>)] {

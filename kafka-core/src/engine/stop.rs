@@ -6,17 +6,34 @@ use std::time::{Duration, Instant};
 use super::dispatch::Assigned;
 use super::monitor::GroupState;
 use super::poll::{CANCEL_WAIT, Engine};
+use super::retries::Retries;
+use crate::mutant::{self, Mutant};
 use crate::observe::Event;
+use crate::record::{Offset, TopicPartition};
 
 /// Producers get this long to send what handlers left with them.
 const FLUSH_WAIT: Duration = Duration::from_millis(500);
 /// A member gets this long to leave the group; then its thread is abandoned.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
 
+/// A commit that was not answered is asked for again after this long.
+const COMMIT_AGAIN: Duration = Duration::from_millis(200);
+/// How long commits are waited for beyond the grace, or in all if no broker answers.
+const UNREACHABLE_WAIT: Duration = Duration::from_millis(500);
+
 /// A stop that is going on.
 pub(super) struct Stopping {
     pub(super) since: Instant,
     pub(super) is_cancelled: bool,
+    /// Everything is finished and stored; what is not known to be committed is waited for.
+    pub(super) settling: Option<Settling>,
+}
+
+/// Offsets whose commit is on its way.
+pub(super) struct Settling {
+    since: Instant,
+    asked_at: Instant,
+    uncommitted: Vec<(TopicPartition, Offset)>,
 }
 
 impl Engine {
@@ -29,15 +46,12 @@ impl Engine {
         self.stopping = Some(Stopping {
             since: now,
             is_cancelled: false,
+            settling: None,
         });
-        let partitions: Vec<_> = self
-            .dispatch
-            .partitions
-            .iter()
-            .map(|p| p.state.at.clone())
-            .collect();
-        for partition in &self.dispatch.partitions {
-            partition.state.drain();
+        let until = now + self.config.shutdown_grace;
+        let partitions = self.dispatch.places();
+        for partition in self.all_partitions() {
+            partition.state.drain(Some(until));
             partition.wake();
         }
         if !partitions.is_empty() {
@@ -47,30 +61,37 @@ impl Engine {
 
     /// Goes on with the stop; true once everything is stored and the client may be closed.
     pub(super) fn is_stopped(&mut self, now: Instant) -> bool {
-        let Some(stopping) = &mut self.stopping else {
+        let Some(stopping) = &self.stopping else {
             return false;
         };
-        let waited = now.duration_since(stopping.since);
+        let since = stopping.since;
+        let is_cancelled = stopping.is_cancelled;
+        let is_settling = stopping.settling.is_some();
+        let waited = now.duration_since(since);
         let grace = self.config.shutdown_grace;
-        let is_over = self.dispatch.partitions.iter().all(|p| p.state.is_over());
-        if !is_over && waited < grace + CANCEL_WAIT {
+        let is_over = self.all_partitions().all(|p| p.state.is_over());
+        let is_patient =
+            waited < grace + CANCEL_WAIT || mutant::is_active(Mutant::StopWithoutLimit);
+        if !is_settling && !is_over && is_patient && !mutant::is_active(Mutant::StopAtOnce) {
             // Lanes wait for what the others say of the drain.
-            self.dispatch.partitions.iter().for_each(Assigned::wake);
-            if !stopping.is_cancelled && waited >= grace {
-                stopping.is_cancelled = true;
-                for partition in &self.dispatch.partitions {
+            let must_cancel = !is_cancelled && waited >= grace;
+            for partition in self.all_partitions() {
+                partition.wake();
+                if must_cancel {
                     partition.state.cancel.cancel();
                 }
             }
+            if let Some(stopping) = &mut self.stopping {
+                stopping.is_cancelled |= must_cancel;
+            }
             return false;
         }
-        let since = stopping.since;
-        for partition in &self.dispatch.partitions {
-            partition.state.fence();
-            partition.wake();
+        if !is_settling {
+            self.settle(now);
         }
-        (self.flush)(FLUSH_WAIT);
-        self.store();
+        if self.is_settling(now) {
+            return false;
+        }
         if self.assigning.take().is_some() {
             self.report(|consumer| consumer.assign(&[]));
         }
@@ -95,20 +116,106 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Ends what still runs, and commits what was finished.
+    fn settle(&mut self, now: Instant) {
+        self.fence_all();
+        (self.flush)(FLUSH_WAIT);
+        self.store();
+        self.store_retries();
+        self.report(|consumer| consumer.commit());
+        self.commit_retries(now);
+        let stored = self.dispatch.partitions.iter().filter_map(|p| {
+            let stored = p.state.stored()?;
+            Some((p.state.at.clone(), stored))
+        });
+        let uncommitted = stored.collect();
+        if let Some(stopping) = &mut self.stopping {
+            stopping.settling = Some(Settling {
+                since: now,
+                asked_at: now,
+                uncommitted,
+            });
+        }
+    }
+
+    /// True while a commit is waited for. During a rebalance it can be refused, or wait behind the answer to a request to
+    /// join; a member that left meanwhile would lose it.
+    fn is_settling(&mut self, now: Instant) -> bool {
+        let is_committing = self.is_committing_retries(now);
+        let is_unreachable = self.monitor.is_unreachable();
+        let grace = self.config.shutdown_grace;
+        let Some(Stopping {
+            since,
+            settling: Some(settling),
+            ..
+        }) = &mut self.stopping
+        else {
+            return false;
+        };
+        let dispatch = &self.dispatch;
+        settling.uncommitted.retain(|(at, offset)| {
+            // What was given back or lost meanwhile was committed with that, or is another member's.
+            let partition = dispatch.partitions.iter().find(|p| p.state.at == *at);
+            partition.is_some_and(|p| p.state.committed() < Some(*offset))
+        });
+        let until = if is_unreachable {
+            settling.since + UNREACHABLE_WAIT
+        } else {
+            (*since + grace).max(settling.since) + UNREACHABLE_WAIT
+        };
+        if (settling.uncommitted.is_empty() && !is_committing) || now >= until {
+            return false;
+        }
+        if now.saturating_duration_since(settling.asked_at) >= COMMIT_AGAIN {
+            settling.asked_at = now;
+            self.report(|consumer| consumer.commit());
+        }
+        true
+    }
+
+    /// Leaves the group, for as long as the client takes. However the engine ended: no call of it goes on, and nothing
+    /// of it is committed from here on.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn leave(self) {
+        self.fence_all();
+        self.consumer.close();
+        if let Some(retries) = self.retries {
+            retries.close();
+        }
+    }
+
+    pub(super) fn fence_all(&self) {
+        for partition in self.all_partitions() {
+            partition.state.fence();
+            partition.wake();
+        }
+    }
+
+    /// What is read: assigned partitions, and their retry topics.
+    pub(super) fn all_partitions(&self) -> impl Iterator<Item = &Assigned> {
+        let parked = self.retries.iter().flat_map(Retries::all);
+        self.dispatch.partitions.iter().chain(parked)
+    }
+}
+
 /// Closes an engine's client, and drops the rest of it, on a thread of its own, which is abandoned if the brokers do not
 /// let it end in time.
 pub(super) fn close(engine: Engine) {
-    // However it ended: no call of it goes on, and nothing of it is committed from here on.
-    for partition in &engine.dispatch.partitions {
-        partition.state.fence();
-        partition.wake();
-    }
+    engine.fence_all();
     let (send, closed) = channel::<()>();
     let thread = std::thread::Builder::new().name("kafka-close".into());
     let spawned = thread.spawn(move || {
         let Engine {
-            consumer, flush, ..
+            consumer,
+            retries,
+            flush,
+            ..
         } = engine;
+        // First: the group waits for this member to leave, and the next owner reads what is committed here.
+        if let Some(retries) = retries {
+            retries.close();
+        }
         consumer.close();
         // The last handle of a producer may be in it.
         drop(flush);

@@ -11,26 +11,28 @@ use tokio::sync::Semaphore;
 use super::backpressure::Budget;
 use super::monitor::{GroupState, Monitor};
 use super::poll::{Command, Engine, EngineConfig, Parts};
+use super::pulse::Pulse;
 use super::route::{FirstError, GroupServices, Routes};
 use super::spawn::Spawner;
-use crate::client::memory::MemoryBroker;
+use crate::client::memory::{MemberId, MemoryBroker, Stored};
 use crate::client::{Cluster, Polled};
 use crate::error::{ClientError, RunError};
 use crate::extract::Services;
 use crate::failure::dead_letter::DeadLetters;
 use crate::observe::Observers;
 use crate::producer::{ProduceError, ProducerClient};
-use crate::record::TopicPartition;
+use crate::record::{Offset, TopicPartition};
 use crate::start::activate;
 use crate::{
-    CancellationToken, FailurePolicy, Handler, Ordering, PermanentError, Record, RecordMetadata,
-    Retry, Start, Text,
+    CancellationToken, FailurePolicy, Handler, MessagePayload, Ordering, PermanentError, Record,
+    RecordMetadata, Retry, Start, Text,
 };
 
 pub(super) const TOPIC: &str = "t";
 pub(super) const DEAD: &str = "g.t.dlq";
 pub(super) const DRAIN: Duration = Duration::from_secs(5);
 pub(super) const GRACE: Duration = Duration::from_secs(10);
+const SESSION: Duration = Duration::from_secs(45);
 
 pub(super) fn at(partition: i32) -> TopicPartition {
     TopicPartition::new(TOPIC, partition)
@@ -54,10 +56,70 @@ impl Seen {
     }
 }
 
+/// The broker with the one member that most tests have.
+#[derive(Clone)]
+pub(super) struct Broker {
+    broker: MemoryBroker,
+    member: MemberId,
+}
+
+impl Broker {
+    pub(super) fn append(&self, at: &TopicPartition, key: Option<&str>, value: Option<&str>) {
+        let payload = MessagePayload::of_bytes(key.map(str::as_bytes), value.map(str::as_bytes));
+        self.broker.append(at, payload);
+    }
+
+    pub(super) fn tell(&self, event: Polled) {
+        self.broker.member(self.member).tell(event);
+    }
+
+    pub(super) fn committed(&self, at: &TopicPartition) -> Option<i64> {
+        self.broker.committed("g", at).map(|offset| offset.0)
+    }
+
+    /// What was handed over, committed or not yet.
+    pub(super) fn stored(&self, at: &TopicPartition) -> Option<i64> {
+        let stored = self.broker.member(self.member).stored(at);
+        stored.map(|offset| offset.0)
+    }
+
+    pub(super) fn is_paused(&self, at: &TopicPartition) -> bool {
+        self.broker.member(self.member).is_paused(at)
+    }
+
+    pub(super) fn unassigned(&self) -> Vec<TopicPartition> {
+        self.broker.member(self.member).unassigned()
+    }
+
+    pub(super) fn answers(&self) -> Vec<Vec<TopicPartition>> {
+        self.broker.member(self.member).answers()
+    }
+
+    pub(super) fn refuse_seeks(&self, refuse: bool) {
+        self.broker
+            .member(self.member)
+            .set_faults(|faults| faults.seeks = refuse);
+    }
+
+    pub(super) fn subscription(&self) -> Vec<String> {
+        self.broker.member(self.member).subscription()
+    }
+
+    pub(super) fn refuse_writes(&self, topic: &str, error: Option<ProduceError>) {
+        self.broker.refuse_writes(topic, error);
+    }
+
+    /// Returns the records of a topic's partition 0.
+    pub(super) fn read(&self, topic: &str) -> Vec<Stored> {
+        self.broker
+            .records(&TopicPartition::new(topic, 0), Offset(0))
+    }
+}
+
 pub(super) struct Bench {
     pub(super) engine: Engine,
     pub(super) commands: Sender<Command>,
-    pub(super) broker: MemoryBroker,
+    pub(super) broker: Broker,
     pub(super) monitor: Arc<Monitor>,
     pub(super) failed: Arc<FirstError>,
     pub(super) is_done: bool,
@@ -80,19 +142,23 @@ impl Bench {
 
     pub(super) fn joining(handler: &Handler, budget: Budget) -> Self {
         let broker = MemoryBroker::default();
+        let (member, consumer) = broker.join("g");
         let client: Arc<dyn ProducerClient> = Arc::new(broker.clone());
         let cluster: Arc<dyn Cluster> = Arc::new(broker.clone());
         let monitor = Arc::new(Monitor::new("g".into()));
         let failed = Arc::new(FirstError::default());
         let observers = Observers::default();
         let (engine, commands) = Engine::new(Parts {
-            consumer: broker.consumer(),
+            consumer,
             config: EngineConfig {
                 budget,
                 drain_timeout: DRAIN,
                 shutdown_grace: GRACE,
                 cores: 2,
                 on_out_of_range: crate::OutOfRange::Fail,
+                session_timeout: SESSION,
+                heartbeat_interval: Duration::from_secs(3),
+                commit_interval: Duration::from_secs(1),
             },
             group: GroupServices {
                 group_id: "g".into(),
@@ -106,16 +172,22 @@ impl Bench {
                 }),
                 observers,
                 failed: Arc::clone(&failed),
+                pulse: Arc::new(Pulse::new(SESSION)),
+                max_call_age: Duration::from_secs(30),
             },
             routes: routes(handler),
-            spawner: Spawner::new(tokio::runtime::Handle::current()),
+            spawner: Spawner::Tokio(tokio::runtime::Handle::current()),
             monitor: Arc::clone(&monitor),
+            retry_consumer: Box::new({
+                let broker = broker.clone();
+                move || Ok(broker.join("g.retry").1)
+            }),
             flush: Box::new(|_| {}),
         });
         Self {
             engine,
             commands,
-            broker,
+            broker: Broker { broker, member },
             monitor,
             failed,
             is_done: false,
@@ -209,8 +281,8 @@ async fn finished_records_are_stored_and_gaps_are_stepped_over() {
     let seen = Seen::default();
     let mut bench = Bench::start(noting(&seen)).await;
     bench.append("a", "1");
+    bench.broker.broker.skip(&at(0), 10);
     bench.append("b", "2");
-    bench.broker.skip(&at(0), 10);
 
     bench.pass(Duration::from_millis(300)).await;
 
@@ -362,9 +434,9 @@ async fn a_poison_record_is_retried_then_dead_lettered_and_stalls_its_key_only()
     assert_eq!(of_a, ["bad#1", "bad#2", "bad#3", "after#1"]);
     let dead = bench.broker.read(DEAD);
     assert_eq!(dead.len(), 1);
-    assert_eq!(dead[0].0.as_deref(), Some(&b"a"[..]));
-    assert_eq!(dead[0].1.as_deref(), Some(&b"bad"[..]));
-    let headers: HashMap<_, _> = dead[0].2.iter().cloned().collect();
+    assert_eq!(dead[0].key.as_deref(), Some(&b"a"[..]));
+    assert_eq!(dead[0].value.as_deref(), Some(&b"bad"[..]));
+    let headers: HashMap<_, _> = dead[0].headers.iter().cloned().collect();
     assert_eq!(
         headers["kafka_runtime.dead_letter.offset"].as_deref(),
         Some(&b"0"[..])
@@ -448,7 +520,7 @@ async fn a_call_that_takes_too_long_is_dropped() {
     assert!(bench.broker.read(DEAD).is_empty());
     bench.pass(Duration::from_millis(600)).await;
 
-    let headers: HashMap<_, _> = bench.broker.read(DEAD)[0].2.iter().cloned().collect();
+    let headers: HashMap<_, _> = bench.broker.read(DEAD)[0].headers.iter().cloned().collect();
     assert_eq!(
         headers["kafka_runtime.dead_letter.class"].as_deref(),
         Some(&b"timeout"[..])
@@ -469,7 +541,7 @@ async fn the_policy_stop_ends_the_group_and_commits_nothing_past_the_record() {
     bench.pass(Duration::from_secs(1)).await;
 
     assert!(bench.is_done);
-    assert_eq!(bench.broker.stored(&at(0)), Some(1));
+    assert_eq!(bench.broker.committed(&at(0)), Some(1));
     let error = bench.failed.take().unwrap();
     assert!(
         matches!(&error, RunError::RecordFailed { record, .. } if record.offset.0 == 1),
@@ -663,7 +735,7 @@ async fn a_stop_finishes_what_runs_and_starts_nothing_more() {
 
     assert!(bench.is_done);
     assert_eq!(seen.all(), ["running"]);
-    assert_eq!(bench.broker.stored(&at(0)), Some(1));
+    assert_eq!(bench.broker.committed(&at(0)), Some(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -914,7 +986,10 @@ async fn a_value_above_max_payload_is_not_decoded() {
     bench.pass(Duration::from_millis(300)).await;
 
     assert_eq!(seen.all(), ["123"]);
-    assert_eq!(bench.broker.read(DEAD)[0].1.as_deref(), Some(&b"1234"[..]));
+    assert_eq!(
+        bench.broker.read(DEAD)[0].value.as_deref(),
+        Some(&b"1234"[..])
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::mutant::{self, Mutant};
 use crate::record::Offset;
 
 /// The offsets received from one partition in one assignment, and which of them are finished.
@@ -56,6 +57,9 @@ impl PartitionOffsets {
             }),
         }
         self.next += len;
+        if mutant::is_active(Mutant::CommitReceived) {
+            self.committable = Some(Offset(first.0 + signed(len)));
+        }
         let words = self.next.div_ceil(64) - self.base / 64;
         self.finished.resize(index(words), 0);
     }
@@ -76,6 +80,18 @@ impl PartitionOffsets {
         if start <= self.base {
             self.advance();
         }
+        if mutant::is_active(Mutant::CommitHighestFinished) && end > self.base {
+            let highest = self.offset_of(end - 1).map(Offset::next);
+            self.committable = self.committable.max(highest);
+        }
+    }
+
+    /// Returns the offset of a sequence that is not in the finished prefix.
+    pub(crate) fn offset_of(&self, sequence: u64) -> Option<Offset> {
+        let after = self.runs.partition_point(|run| run.end() <= sequence);
+        let run = self.runs.get(after)?;
+        let within = sequence.checked_sub(run.first_sequence)?;
+        Some(Offset(run.first_offset.0 + signed(within)))
     }
 
     /// Returns the offset that may be committed: one past the finished prefix; `None` while nothing is finished.
@@ -151,6 +167,18 @@ mod tests {
         assert_eq!(offsets.committable(), Some(Offset(10)));
         offsets.ack(3..4);
         assert_eq!(offsets.committable(), Some(Offset(13)));
+    }
+
+    #[test]
+    fn a_sequence_that_is_not_finished_has_its_offset() {
+        let mut offsets = PartitionOffsets::default();
+        offsets.received(Offset(7), 3);
+        offsets.received(Offset(12), 2);
+        offsets.ack(0..1);
+
+        let found: Vec<_> = (0..6).map(|n| offsets.offset_of(n).map(|o| o.0)).collect();
+
+        assert_eq!(found[1..], [Some(8), Some(9), Some(12), Some(13), None]);
     }
 
     #[test]

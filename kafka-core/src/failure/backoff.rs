@@ -50,8 +50,13 @@ impl Retry {
 /// Returns a fraction from 0 to 1 that differs between the records and attempts that fail together.
 pub(crate) fn jitter(seed: u64) -> f64 {
     use std::hash::BuildHasher;
+    // A simulation is the same in every process.
+    #[cfg(feature = "simulation")]
+    let hasher = foldhash::fast::FixedState::default();
+    #[cfg(not(feature = "simulation"))]
+    let hasher = foldhash::fast::RandomState::default();
     // 53 bits: every value is exact in an f64.
-    let bits = foldhash::fast::RandomState::default().hash_one(seed) >> 11;
+    let bits = hasher.hash_one(seed) >> 11;
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
     let fraction = bits as f64 / (1_u64 << 53) as f64;
     fraction

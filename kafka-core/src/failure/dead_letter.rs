@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff::{Retry, jitter};
+use super::retry_topic::Origin;
 use crate::client::Cluster;
+use crate::mutant::{self, Mutant};
 use crate::observe::{Event, Observers};
 use crate::outcome::Failure;
 use crate::producer::{MessagePayload, ProduceError, ProducerClient};
@@ -64,34 +66,13 @@ impl DeadLetters {
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let this = Arc::clone(self);
         Box::pin(async move {
-            let mut optional = this.error_text;
-            let mut attempt = 0;
-            loop {
-                attempt += 1;
-                let payload = letter.to_payload(optional);
-                let Err(error) = this.producer.send(&letter.topic, payload).await else {
-                    break;
-                };
-                if optional && matches!(error, ProduceError::TooLarge { .. }) {
-                    optional = false;
-                    continue;
-                }
-                let is_created = matches!(error, ProduceError::UnknownTopic { .. })
-                    && this.create_topic(&letter).await;
-                let seed = letter.record.offset().0.unsigned_abs() ^ u64::from(attempt);
-                let after = WRITE_RETRY.delay(attempt, 0.5 + jitter(seed) / 2.0);
-                // A topic that is there a moment later is no delay to be told.
-                if !is_created || attempt > 5 {
-                    this.observers.emit(&Event::DeadLetterDelayed {
-                        record: &letter.record,
-                        handler: &letter.handler,
-                        topic: &letter.topic,
-                        error: &error,
-                        after,
-                    });
-                }
-                tokio::time::sleep(after).await;
-            }
+            let to = Destination {
+                record: &letter.record,
+                handler: &letter.handler,
+                topic: &letter.topic,
+            };
+            this.send(&to, this.error_text, |optional| letter.to_payload(optional))
+                .await;
             this.observers.emit(&Event::DeadLettered {
                 record: &letter.record,
                 handler: &letter.handler,
@@ -101,26 +82,90 @@ impl DeadLetters {
             });
         })
     }
+
+    /// Writes a record to a retry topic; ends when the broker has acknowledged it, however long that takes.
+    pub(crate) fn park(
+        self: &Arc<Self>,
+        record: Record,
+        handler: Arc<str>,
+        topic: Arc<str>,
+        origin: Origin,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let this = Arc::clone(self);
+        Box::pin(async move {
+            let to = Destination {
+                record: &record,
+                handler: &handler,
+                topic: &topic,
+            };
+            this.send(&to, false, |_| origin.payload(&record)).await;
+        })
+    }
+
+    /// Sends a record until it is acknowledged; `payload` leaves out what is optional if it is told so.
+    async fn send(
+        &self,
+        to: &Destination<'_>,
+        mut optional: bool,
+        payload: impl Fn(bool) -> MessagePayload,
+    ) {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let Err(error) = self.producer.send(to.topic, payload(optional)).await else {
+                return;
+            };
+            if mutant::is_active(Mutant::ForgetRefusedDeadLetter) {
+                return;
+            }
+            if optional && matches!(error, ProduceError::TooLarge { .. }) {
+                optional = false;
+                continue;
+            }
+            let is_created =
+                matches!(error, ProduceError::UnknownTopic { .. }) && self.create_topic(to).await;
+            let seed = to.record.offset().0.unsigned_abs() ^ u64::from(attempt);
+            let after = WRITE_RETRY.delay(attempt, 0.5 + jitter(seed) / 2.0);
+            // A topic that is there a moment later is no delay to be told.
+            if !is_created || attempt > 5 {
+                self.observers.emit(&Event::DeadLetterDelayed {
+                    record: to.record,
+                    handler: to.handler,
+                    topic: to.topic,
+                    error: &error,
+                    after,
+                });
+            }
+            tokio::time::sleep(after).await;
+        }
+    }
+}
+
+/// Where a record goes that is given up or parked, and whose it is.
+struct Destination<'a> {
+    record: &'a Record,
+    handler: &'a str,
+    topic: &'a Arc<str>,
 }
 
 impl DeadLetters {
     /// Creates a dead letter topic that was not there at start: its source appeared later, or it was deleted. True if
     /// it is there, or was a moment ago: the producer may need a while to see it.
-    async fn create_topic(&self, letter: &DeadLetter) -> bool {
+    async fn create_topic(&self, to: &Destination<'_>) -> bool {
         let mut created = self.created.lock().await;
         let is_recent = |at: &Instant| at.elapsed() < CREATE_INTERVAL;
-        if created.get(&letter.topic).is_some_and(is_recent) {
+        if created.get(to.topic).is_some_and(is_recent) {
             return true;
         }
         let cluster = Arc::clone(&self.cluster);
-        let (dead, source) = (Arc::clone(&letter.topic), letter.record.topic_arc());
+        let (dead, source) = (Arc::clone(to.topic), to.record.topic_arc());
         let ensured = blocking(move || {
             let partitions = cluster.partitions(&source, QUESTION)?;
             ensure_topic(&*cluster, &dead, partitions)
         })
         .await;
         if ensured.is_ok() {
-            created.insert(Arc::clone(&letter.topic), Instant::now());
+            created.insert(Arc::clone(to.topic), Instant::now());
         }
         ensured.is_ok()
     }
@@ -131,7 +176,7 @@ impl DeadLetter {
         let record = &self.record;
         let mut payload = MessagePayload::of_bytes(record.key(), record.value());
         for (name, value) in record.headers().iter() {
-            if !name.starts_with(PREFIX.as_bytes()) {
+            if !name.starts_with(PREFIX.as_bytes()) || mutant::is_active(Mutant::AppendHeaders) {
                 payload = payload.header_bytes(name, value);
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::failure::backoff::Retry;
+use crate::mutant::{self, Mutant};
 use crate::outcome::FailureKind;
 
 /// What becomes of a record after its last attempt.
@@ -40,7 +41,8 @@ pub(crate) enum Decision {
 
 /// Decides about an attempt (from 1) that failed; `jitter` is a fraction from 0 to 1.
 pub(crate) fn decide(retry: &Retry, kind: FailureKind, attempt: u32, jitter: f64) -> Decision {
-    if !kind.is_retried() || attempt >= retry.attempts {
+    let more = u32::from(mutant::is_active(Mutant::RetryOnceMore));
+    if !kind.is_retried() || attempt >= retry.attempts.saturating_add(more) {
         return Decision::GiveUp;
     }
     Decision::RetryAfter(retry.delay(attempt, jitter))

@@ -21,7 +21,7 @@ use crate::outcome::Classifiers;
 use crate::producer::KafkaProducer;
 use crate::record::TopicPartition;
 use crate::registration::registered_classifiers;
-use crate::runtime::group::{GroupHandle, Shared};
+use crate::runtime::group::{self, GroupHandle, Shared};
 use crate::runtime::{checks, connect, lag};
 use crate::start::{Given, GroupPlan, Problem, StartError, plan};
 use crate::table::StartTable;
@@ -186,6 +186,7 @@ impl KafkaConsumer {
             }),
             producer,
             observers: self.0.observers.clone(),
+            cores: group::cores(),
         })
     }
 

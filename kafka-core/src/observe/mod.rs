@@ -88,6 +88,67 @@ pub enum Event<'a> {
         /// The partitions.
         partitions: &'a [TopicPartition],
     },
+    /// There is reason to think that these partitions are another member's, and the group has not said so yet: nothing
+    /// of them is handled or stored until it does.
+    Fenced {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The partitions.
+        partitions: &'a [TopicPartition],
+        /// The reason.
+        why: Suspicion,
+    },
+    /// A batch of records cannot be read, and not for want of trying: its partition is put aside. It is tried again
+    /// every minute; nothing past the batch is committed.
+    Quarantined {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// The first offset that cannot be read.
+        from: Offset,
+        /// One past the newest record: at most so much waits behind the batch. `None` if no broker said so.
+        end: Option<Offset>,
+        /// What the client said.
+        error: &'a crate::ClientError,
+    },
+    /// A call has been running for longer than `max_call_age`. Told again each time that its age has doubled.
+    CallHangs {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The handler's name.
+        handler: &'a str,
+        /// The partition of its record.
+        partition: &'a TopicPartition,
+        /// The offset of its record.
+        offset: Offset,
+        /// Tells the records of one key apart from others without showing the key; `None` if the call cannot be asked.
+        key_hash: Option<u64>,
+        /// How long it has been running.
+        age: Duration,
+        /// It does not give its thread back: other records of the partition wait for it, whatever their key.
+        is_blocking: bool,
+    },
+    /// Nearly everything fails: the handler is not fed until an attempt succeeds.
+    BreakerOpened {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The handler's name.
+        handler: &'a str,
+        /// First attempts that failed,
+        failed: u32,
+        /// of so many.
+        of: u32,
+        /// After this long one attempt is let through.
+        wait: Duration,
+    },
+    /// An attempt succeeded: the handler is fed again.
+    BreakerClosed {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The handler's name.
+        handler: &'a str,
+    },
     /// A record was handled. Of a batch, each record is told by itself.
     Handled {
         /// The record.
@@ -112,6 +173,19 @@ pub enum Event<'a> {
         /// The wait before the next attempt.
         after: Duration,
     },
+    /// A record failed and is parked in a retry topic, or follows an earlier record of its key there.
+    Parked {
+        /// The record.
+        record: &'a Record,
+        /// The handler's name.
+        handler: &'a str,
+        /// The retry topic.
+        topic: &'a str,
+        /// How many attempts it has had.
+        attempts: u32,
+        /// Why it failed; `None` if it only follows.
+        failure: Option<&'a Failure>,
+    },
     /// A record was written to its dead letter topic, acknowledged by the broker.
     DeadLettered {
         /// The record.
@@ -125,13 +199,13 @@ pub enum Event<'a> {
         /// Why it was given up.
         failure: &'a Failure,
     },
-    /// A dead letter could not be written; it is tried again, and the source is not committed past it.
+    /// A dead letter, or a record that is parked, could not be written; it is tried again, and the source is not committed past it.
     DeadLetterDelayed {
         /// The record.
         record: &'a Record,
         /// The handler's name.
         handler: &'a str,
-        /// The dead letter topic.
+        /// The dead letter topic, or the retry topic.
         topic: &'a str,
         /// What the client said.
         error: &'a crate::ProduceError,
@@ -197,6 +271,28 @@ pub enum Event<'a> {
         /// Records that were received and not finished: they are handled again after the next start.
         unfinished: usize,
     },
+}
+
+/// Why a member thinks that its partitions may be another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Suspicion {
+    /// The process did not look at the group for this long, which is more than the session timeout: it was suspended.
+    Suspended(Duration),
+    /// The group refused a commit of this member.
+    CommitRefused,
+    /// No commit was acknowledged for this long, which is more than the session timeout.
+    NoCommit(Duration),
+}
+
+impl fmt::Display for Suspicion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Suspended(gap) => write!(f, "the process was suspended for {gap:.1?}"),
+            Self::CommitRefused => f.write_str("the group refused a commit"),
+            Self::NoCommit(gap) => write!(f, "no commit was acknowledged for {gap:.1?}"),
+        }
+    }
 }
 
 /// Every observer of a runtime.

@@ -71,6 +71,7 @@ impl Observer for TracingObserver {
         enabled!(target: TARGET, Level::DEBUG)
     }
 
+    #[expect(clippy::too_many_lines, reason = "a line of log for each event")]
     fn observe(&self, event: &Event<'_>) {
         match event {
             Event::Handled {
@@ -99,6 +100,29 @@ impl Observer for TracingObserver {
                 warn, record, *handler, attempt, class = %failure.kind(), after_ms = millis(*after),
                 error = %Text(failure), "attempt failed, trying again"
             ),
+            Event::Parked {
+                record,
+                handler,
+                topic,
+                attempts,
+                failure: Some(failure),
+            } => of_record!(
+                warn, record, *handler, attempts, class = %failure.kind(), retry_topic = topic,
+                error = %Text(failure), "attempts failed, parked in a retry topic"
+            ),
+            Event::Parked {
+                record,
+                handler,
+                topic,
+                failure: None,
+                ..
+            } => of_record!(
+                debug,
+                record,
+                *handler,
+                retry_topic = topic,
+                "parked behind an earlier record of its key"
+            ),
             Event::DeadLettered {
                 record,
                 handler,
@@ -117,7 +141,7 @@ impl Observer for TracingObserver {
                 after,
             } => of_record!(
                 error, record, *handler, dead_letter_topic = topic, error = %error, after_ms = millis(*after),
-                "dead letter not written, trying again; the source is not committed past it"
+                "not written, trying again; the source is not committed past it"
             ),
             Event::Skipped {
                 record,
@@ -155,6 +179,7 @@ impl Observer for TracingObserver {
 }
 
 /// Events that are about a group, a partition or the whole runtime.
+#[expect(clippy::too_many_lines, reason = "a line of log for each event")]
 fn of_group(event: &Event<'_>) {
     match event {
         Event::Starting { table } => info!(target: TARGET, "starting\n{table}"),
@@ -187,6 +212,56 @@ fn of_group(event: &Event<'_>) {
         } => warn!(target: TARGET, group_id, partitions = %List(partitions),
             "lost: what is not committed is handled again by another member"
         ),
+        Event::Fenced {
+            group_id,
+            partitions,
+            why,
+        } => warn!(target: TARGET, group_id, partitions = %List(partitions), why = %why,
+            "fenced: nothing is handled or committed until the group has spoken"
+        ),
+        Event::Quarantined {
+            group_id,
+            partition,
+            from,
+            end,
+            error,
+        } => error!(target: TARGET, group_id,
+            topic = &*partition.topic,
+            partition = partition.partition,
+            from = from.0,
+            end = end.map(|end| end.0),
+            error = %error,
+            "a batch cannot be read: its partition is put aside, and nothing past the batch is committed"
+        ),
+        Event::CallHangs {
+            group_id,
+            handler,
+            partition,
+            offset,
+            key_hash,
+            age,
+            is_blocking,
+        } => warn!(target: TARGET, group_id, handler,
+            topic = &*partition.topic,
+            partition = partition.partition,
+            offset = offset.0,
+            key_hash,
+            age_ms = millis(*age),
+            is_blocking,
+            "a call has been running for long"
+        ),
+        Event::BreakerOpened {
+            group_id,
+            handler,
+            failed,
+            of,
+            wait,
+        } => error!(target: TARGET, group_id, handler, failed, of, wait_ms = millis(*wait),
+            "nearly everything fails: the handler is not fed until an attempt succeeds"
+        ),
+        Event::BreakerClosed { group_id, handler } => {
+            info!(target: TARGET, group_id, handler, "an attempt succeeded: the handler is fed again");
+        }
         Event::Paused {
             partition,
             in_flight,

@@ -15,6 +15,9 @@ use crate::error::ClientError;
 use crate::failure::policy::FailurePolicy;
 use crate::start::{GroupPlan, Problem};
 
+/// How long a topic is looked for that no broker seems to have.
+const JUST_CREATED: Duration = Duration::from_millis(500);
+
 /// Checks every topic of a plan, and creates what is to be created; finds every problem.
 pub(crate) async fn topics(
     cluster: &Arc<dyn Cluster>,
@@ -54,6 +57,7 @@ impl<'a> Checks<'a> {
             for (topic, handler) in &group.topics {
                 let partitions = self.source(topic, handler);
                 self.dead_letter(group, topic, handler, partitions);
+                self.retry_topics(group, topic, handler, partitions);
             }
             for (pattern, handler) in group.routes.patterns() {
                 match self.cluster.topics(QUESTION) {
@@ -61,6 +65,7 @@ impl<'a> Checks<'a> {
                         for topic in topics.iter().filter(|topic| pattern.is_match(topic)) {
                             let partitions = self.source(&Arc::from(topic.as_str()), handler);
                             self.dead_letter(group, topic, handler, partitions);
+                            self.retry_topics(group, topic, handler, partitions);
                         }
                     }
                     Err(source) => self.problem_of_topic(pattern.as_str(), handler, source),
@@ -78,7 +83,7 @@ impl<'a> Checks<'a> {
             .entry(Arc::clone(topic))
             .or_insert_with(|| match missing {
                 MissingTopics::Auto => auto_created(cluster, topic),
-                _ => cluster.partitions(topic, QUESTION),
+                _ => known_by_now(cluster, topic),
             })
             .clone();
         match (found, self.missing) {
@@ -155,6 +160,51 @@ impl<'a> Checks<'a> {
     }
 }
 
+impl Checks<'_> {
+    /// Makes sure that a handler's retry topics are there, with the partitions of their source.
+    fn retry_topics(
+        &mut self,
+        group: &GroupPlan,
+        topic: &str,
+        handler: &ActiveHandler,
+        partitions: Option<usize>,
+    ) {
+        let Some(partitions) = partitions else {
+            return;
+        };
+        for (name, _) in handler.retry_topics(&group.group_id, topic) {
+            let problem = match ensure_topic(self.cluster, &name, partitions) {
+                Ok(Some(found)) if found < partitions => format!(
+                    "has {found} partitions, and its source {partitions}: it needs as many, so add some"
+                ),
+                Ok(_) => continue,
+                Err(error) => format!(
+                    "cannot be created: {error}; create it by hand, or leave retry_topics out"
+                ),
+            };
+            self.problems.push(Problem::RetryTopic {
+                place: handler.handler.place(),
+                handler: handler.name.to_string(),
+                topic: name.to_string(),
+                problem,
+            });
+        }
+    }
+}
+
+/// Asks for a topic; one that was created a moment ago is not known to every broker yet.
+fn known_by_now(cluster: &dyn Cluster, topic: &str) -> Result<usize, ClientError> {
+    let until = Instant::now() + JUST_CREATED;
+    loop {
+        match cluster.partitions(topic, QUESTION) {
+            Err(ClientError::UnknownTopic(_)) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            other => return other,
+        }
+    }
+}
+
 /// Asks for a topic until the broker has created it: the first answer can still be that it is unknown.
 fn auto_created(cluster: &dyn Cluster, topic: &str) -> Result<usize, ClientError> {
     let until = Instant::now() + QUESTION;
@@ -169,16 +219,17 @@ fn auto_created(cluster: &dyn Cluster, topic: &str) -> Result<usize, ClientError
     }
 }
 
-/// Creates a topic unless it is there.
+/// Creates a topic unless it is there; returns how many partitions it has if it was.
 pub(crate) fn ensure_topic(
     cluster: &dyn Cluster,
     topic: &str,
     partitions: usize,
-) -> Result<(), ClientError> {
+) -> Result<Option<usize>, ClientError> {
     match cluster.partitions(topic, QUESTION) {
-        Ok(_) => Ok(()),
+        Ok(found) => Ok(Some(found)),
         Err(ClientError::UnknownTopic(_)) => {
-            cluster.create_topic(topic, partitions, None, QUESTION)
+            cluster.create_topic(topic, partitions, None, QUESTION)?;
+            Ok(None)
         }
         Err(error) => Err(error),
     }

@@ -1,7 +1,8 @@
 //! Makes sure that a cluster answers before anything is started on it.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -81,6 +82,33 @@ pub(crate) async fn blocking<T: Send + 'static>(
     match answer.await {
         Ok(result) => result,
         Err(_) => Err(ClientError::Other("the client panicked".into())),
+    }
+}
+
+/// Waits for a future on a thread that may block, for no longer than the limit; the future may be waited for again. What
+/// it waits for must complete on another thread.
+pub(crate) fn block_on_for<T>(
+    limit: Duration,
+    mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>,
+) -> Option<T> {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::task::Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut cx = std::task::Context::from_waker(&waker);
+    let until = Instant::now() + limit;
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+            return Some(value);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        std::thread::park_timeout(left);
     }
 }
 

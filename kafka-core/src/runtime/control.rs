@@ -106,11 +106,16 @@ impl Control {
         self.0.shutdown.cancelled().await;
     }
 
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.0.shutdown.is_cancelled()
+    }
+
     pub(super) fn set_cluster(&self, cluster: &Arc<dyn Cluster>) {
         self.groups().cluster = Some(Arc::clone(cluster));
     }
 
-    pub(super) fn add(&self, group: &GroupHandle) {
+    pub(crate) fn add(&self, group: &GroupHandle) {
         let mut groups = self.groups();
         for topic in &groups.paused {
             group.tell(Command::Pause(topic.clone()));
@@ -118,7 +123,7 @@ impl Control {
         groups.handles.push(group.clone());
     }
 
-    pub(super) fn all_added(&self) {
+    pub(crate) fn all_added(&self) {
         self.0.started.cancel();
     }
 

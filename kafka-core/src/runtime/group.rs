@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::engine::backpressure::Budget;
 use crate::engine::monitor::{GroupState, GroupStatus, Monitor};
 use crate::engine::poll::{self, Command, Engine, EngineConfig, Parts};
+use crate::engine::pulse::Pulse;
 use crate::engine::route::{FirstError, GroupServices, Routes};
 use crate::engine::spawn::Spawner;
 use crate::error::RunError;
@@ -26,6 +27,25 @@ pub(crate) struct Shared {
     pub(crate) services: Arc<Services>,
     pub(crate) producer: KafkaProducer,
     pub(crate) observers: Observers,
+    /// Lanes are spread over these.
+    pub(crate) cores: usize,
+}
+
+/// Returns how many cores there are for the lanes.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A group's engine, and what it is told and asked through.
+pub(crate) struct GroupParts {
+    pub(crate) engine: Engine,
+    pub(crate) handle: GroupHandle,
+    /// Why it ends, if it ends by itself.
+    #[cfg_attr(
+        not(any(test, feature = "testing")),
+        expect(dead_code, reason = "the poll thread looks for itself")
+    )]
+    pub(crate) failed: Arc<FirstError>,
 }
 
 /// A group that was started: tells its engine what to do.
@@ -42,6 +62,24 @@ impl GroupHandle {
         group_id: &Arc<str>,
         routes: Routes,
     ) -> Result<Self, RunError> {
+        let GroupParts { engine, handle, .. } = Self::engine(shared, group_id, routes)?;
+        let thread = std::thread::Builder::new().name(format!("kafka-poll {group_id}"));
+        let spawned = thread.spawn(move || poll::run(engine));
+        match spawned {
+            Ok(_) => Ok(handle),
+            Err(error) => Err(RunError::Panicked {
+                group_id: group_id.to_string(),
+                text: format!("no thread: {error}"),
+            }),
+        }
+    }
+
+    /// Makes a group's engine; it joins with its first round.
+    pub(crate) fn engine(
+        shared: &Shared,
+        group_id: &Arc<str>,
+        routes: Routes,
+    ) -> Result<GroupParts, RunError> {
         let client = |source| RunError::Client {
             group_id: group_id.to_string(),
             source,
@@ -50,6 +88,7 @@ impl GroupHandle {
         let monitor = Arc::new(Monitor::new(Arc::clone(group_id)));
         let producer = Arc::clone(shared.producer.client());
         let observers = shared.observers.clone();
+        let failed = Arc::new(FirstError::default());
         let (engine, commands) = Engine::new(Parts {
             consumer,
             config: EngineConfig {
@@ -60,7 +99,10 @@ impl GroupHandle {
                 drain_timeout: shared.config.drain_timeout,
                 shutdown_grace: shared.config.shutdown_grace,
                 on_out_of_range: shared.config.on_out_of_range,
-                cores: std::thread::available_parallelism().map_or(1, usize::from),
+                session_timeout: shared.config.session_timeout_or_default(),
+                heartbeat_interval: shared.config.heartbeat_interval_or_default(),
+                commit_interval: shared.config.commit_interval,
+                cores: shared.cores,
             },
             group: GroupServices {
                 group_id: Arc::clone(group_id),
@@ -73,28 +115,37 @@ impl GroupHandle {
                     created: tokio::sync::Mutex::default(),
                 }),
                 observers,
-                failed: Arc::new(FirstError::default()),
+                failed: Arc::clone(&failed),
+                pulse: Arc::new(Pulse::new(shared.config.session_timeout_or_default())),
+                max_call_age: shared.config.max_call_age,
             },
             routes,
-            spawner: Spawner::new(tokio::runtime::Handle::current()),
+            spawner: Spawner::Tokio(tokio::runtime::Handle::current()),
             monitor: Arc::clone(&monitor),
+            retry_consumer: Box::new({
+                let factory = Arc::clone(&shared.factory);
+                let retry_group = format!("{group_id}.retry");
+                move || factory.consumer(&retry_group)
+            }),
             // What cannot be sent in time is the handlers' own: dead letters were waited for.
             flush: Box::new(move |wait: Duration| drop(producer.flush(wait))),
         });
-        let thread = std::thread::Builder::new().name(format!("kafka-poll {group_id}"));
-        let spawned = thread.spawn(move || poll::run(engine));
-        match spawned {
-            Ok(_) => Ok(Self { commands, monitor }),
-            Err(error) => Err(RunError::Panicked {
-                group_id: group_id.to_string(),
-                text: format!("no thread: {error}"),
-            }),
-        }
+        Ok(GroupParts {
+            engine,
+            handle: Self { commands, monitor },
+            failed,
+        })
     }
 
     /// Tells the engine; it has no ears any more once it has ended.
     pub(crate) fn tell(&self, command: Command) {
         let _ = self.commands.send(command);
+    }
+
+    /// Takes note that the engine has ended; the poll thread does it by itself.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn end(&self, result: Result<(), RunError>) {
+        self.monitor.end(result);
     }
 
     /// Starts nothing more of a topic, from now on.

@@ -10,13 +10,15 @@ pub(crate) mod group;
 pub(crate) mod lag;
 mod shutdown;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use self::group::{GroupHandle, Shared};
-use crate::client::factory::factory;
+use crate::client::Cluster;
+use crate::client::factory::{ClientFactory, factory};
 use crate::config::Config;
 use crate::error::RunError;
 use crate::extract::{Services, States};
@@ -26,6 +28,7 @@ use crate::outcome::{Classifier, Classifiers, Classify};
 use crate::producer::KafkaProducer;
 use crate::registration::{registered, registered_classifiers};
 use crate::start::{Given, GroupPlan, Plan, Problem, StartError, plan};
+use crate::table::StartTable;
 
 pub use control::Control;
 pub use shutdown::shutdown_signal;
@@ -63,7 +66,7 @@ pub async fn run() -> Result<(), RunError> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct RuntimeBuilder {
     config: Option<Config>,
     handlers: Option<Vec<Handler>>,
@@ -72,6 +75,8 @@ pub struct RuntimeBuilder {
     classifiers: Classifiers,
     observers: Vec<Arc<dyn Observer>>,
     is_silent: bool,
+    /// Win over the process's environment in templates and `enabled_if`.
+    variables: BTreeMap<String, String>,
     problems: Vec<Problem>,
 }
 
@@ -128,6 +133,30 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Gives templates and `enabled_if` a variable of the environment: a test cannot set one beside other threads.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn variable(mut self, name: String, value: String) -> Self {
+        self.variables.insert(name, value);
+        self
+    }
+
+    /// Keeps only these handlers. Returns the names of all that there are.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn retain_handlers(&mut self, names: &[String]) -> Vec<String> {
+        let mut handlers = self.handlers.take().unwrap_or_else(registered);
+        handlers.append(&mut self.more_handlers);
+        let all = handlers.iter().map(|h| h.options.name.clone()).collect();
+        handlers.retain(|handler| names.contains(&handler.options.name));
+        self.handlers = Some(handlers);
+        all
+    }
+
+    /// Returns the configuration that was given.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn given_config(&self) -> Option<&Config> {
+        self.config.as_ref()
+    }
+
     /// Checks everything that can be checked without a network.
     ///
     /// # Errors
@@ -152,7 +181,10 @@ impl RuntimeBuilder {
             handlers: &handlers,
             group_id: config.group_id.as_deref(),
             states: &self.states,
-            lookup: &|name| std::env::var(name).ok(),
+            lookup: &|name| {
+                let given = self.variables.get(name).cloned();
+                given.or_else(|| std::env::var(name).ok())
+            },
         });
         let plan = match planned {
             Ok(plan) if problems.is_empty() => plan,
@@ -270,12 +302,48 @@ impl Runtime {
     ) -> Result<FuturesUnordered<impl Future<Output = Result<(), RunError>>>, RunError> {
         let factory = factory(&self.config);
         let cluster = connect::cluster(&self.config, &factory).await?;
+        let Prepared {
+            shared,
+            groups,
+            control,
+            table,
+        } = self.prepare(factory, cluster).await?;
+        show(&table);
+        let running = FuturesUnordered::new();
+        for GroupPlan {
+            group_id, routes, ..
+        } in groups
+        {
+            match GroupHandle::start(&shared, &group_id, routes) {
+                Ok(group) => {
+                    control.add(&group);
+                    running.push(async move { group.result().await });
+                }
+                Err(error) => {
+                    control.stop_groups();
+                    running.for_each(|_| async {}).await;
+                    return Err(error);
+                }
+            }
+        }
+        control.all_added();
+        Ok(running)
+    }
+
+    /// Checks the topics, and makes what the groups share. The test kit goes on from here by itself.
+    pub(crate) async fn prepare(
+        self,
+        factory: Arc<dyn ClientFactory>,
+        cluster: Arc<dyn Cluster>,
+    ) -> Result<Prepared, RunError> {
         let problems =
             checks::topics(&cluster, &self.plan.groups, self.config.missing_topics).await;
         if !problems.is_empty() {
             return Err(StartError { problems }.into());
         }
-        show(&self.plan, &self.observers);
+        self.observers.emit(&Event::Starting {
+            table: &self.plan.table,
+        });
         let producer = factory.producer(None).map_err(|error| StartError {
             problems: vec![Problem::Config(error.to_string())],
         })?;
@@ -292,26 +360,20 @@ impl Runtime {
             cluster,
             producer,
             observers: self.observers,
+            cores: group::cores(),
         };
-        let running = FuturesUnordered::new();
-        for GroupPlan {
-            group_id, routes, ..
-        } in self.plan.groups
-        {
-            match GroupHandle::start(&shared, &group_id, routes) {
-                Ok(group) => {
-                    self.control.add(&group);
-                    running.push(async move { group.result().await });
-                }
-                Err(error) => {
-                    self.control.stop_groups();
-                    running.for_each(|_| async {}).await;
-                    return Err(error);
-                }
-            }
-        }
-        self.control.all_added();
-        Ok(running)
+        Ok(Prepared {
+            shared,
+            groups: self.plan.groups,
+            control: self.control,
+            table: self.plan.table,
+        })
+    }
+
+    /// Returns the groups that will be started.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn groups(&self) -> &[GroupPlan] {
+        &self.plan.groups
     }
 }
 
@@ -323,16 +385,23 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// Shows the start table: to the observers, or on standard error if nothing would show it.
-fn show(plan: &Plan, observers: &Observers) {
-    observers.emit(&Event::Starting { table: &plan.table });
+/// A runtime whose topics were checked: what it takes to start its groups.
+pub(crate) struct Prepared {
+    pub(crate) shared: Shared,
+    pub(crate) groups: Vec<GroupPlan>,
+    pub(crate) control: Control,
+    pub(crate) table: StartTable,
+}
+
+/// Shows the start table on standard error, if no observer can show it.
+fn show(table: &StartTable) {
     if tracing::level_filters::LevelFilter::current() == tracing::level_filters::LevelFilter::OFF {
         #[expect(
             clippy::print_stderr,
             reason = "without a subscriber, nobody else says what is started"
         )]
         {
-            eprintln!("{}", plan.table);
+            eprintln!("{table}");
         }
     }
 }

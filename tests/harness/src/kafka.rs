@@ -28,6 +28,10 @@ pub(crate) struct KafkaArgs {
     #[arg(long)]
     tls: bool,
 
+    /// Add listeners behind TCP proxies
+    #[arg(long)]
+    proxy: bool,
+
     /// Version of Apache Kafka; KIP-848 needs 4.1.1
     #[arg(long, default_value = DEFAULT_VERSION)]
     version: String,
@@ -72,6 +76,7 @@ pub(crate) fn run(args: &KafkaArgs) -> anyhow::Result<()> {
     let cluster = KafkaCluster::builder()
         .nodes(args.nodes)
         .tls(args.tls)
+        .proxied(args.proxy)
         .version(&args.version)
         .start()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -110,6 +115,9 @@ fn exports(cluster: &KafkaCluster) -> anyhow::Result<String> {
     let mut lines = String::new();
     let servers = cluster.bootstrap_servers();
     writeln!(lines, "export KAFKA_BOOTSTRAP_SERVERS={servers}")?;
+    if let Ok(proxied) = cluster.proxied_bootstrap_servers() {
+        writeln!(lines, "# Behind proxies: {proxied}")?;
+    }
     if let Ok(tls) = cluster.tls() {
         let ssl = tls.ssl_bootstrap();
         let sasl_ssl = tls.sasl_ssl_bootstrap();

@@ -1,6 +1,11 @@
 //! `harness`: commands for working on kafka-runtime.
 
+mod chaos;
 mod kafka;
+mod mutants;
+mod simulate;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -15,10 +20,20 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Kafka(kafka::KafkaArgs),
+    Mutants(mutants::MutantsArgs),
+    Simulate(simulate::SimulateArgs),
+    Chaos(chaos::ChaosArgs),
+    /// A worker of `chaos`
+    #[command(hide = true)]
+    ChaosWorker(chaos::WorkerArgs),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Kafka(args) => kafka::run(&args),
+        Command::Kafka(args) => kafka::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Mutants(args) => Ok(mutants::run(&args)),
+        Command::Simulate(args) => Ok(simulate::run(&args)),
+        Command::Chaos(args) => chaos::run(&args),
+        Command::ChaosWorker(args) => chaos::run_worker(&args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use tempfile::TempDir;
 
 use crate::error::RigError;
 use crate::jars::{self, DEFAULT_VERSION};
-use crate::java::Java;
+use crate::java::{Java, Tuning};
 use crate::node::{Node, NodeTemplate};
 use crate::port;
-use crate::properties::{NodePorts, server_properties};
+use crate::properties::{Features, NodePorts, server_properties};
+use crate::proxy::Proxy;
 use crate::tls::{CertificateFiles, Tls, scram_argument};
 
 /// Another process can take a port between the choice and the start; twice is bad luck.
@@ -35,6 +38,8 @@ pub struct KafkaCluster {
     bootstrap_servers: String,
     /// Declared before the folder, so that the nodes end before their data goes.
     nodes: Vec<Node>,
+    /// Node 1's first; empty without [`ClusterBuilder::proxied`].
+    proxies: Vec<Proxy>,
     tls: Option<Tls>,
     _folder: Option<TempDir>,
 }
@@ -50,6 +55,7 @@ impl KafkaCluster {
         Self {
             bootstrap_servers: bootstrap_servers.into(),
             nodes: Vec::new(),
+            proxies: Vec::new(),
             tls: None,
             _folder: None,
         }
@@ -77,6 +83,39 @@ impl KafkaCluster {
         &self.nodes
     }
 
+    /// Returns the addresses of all proxies. Who bootstraps from them stays behind a proxy for
+    /// every node; [`bootstrap_servers`](Self::bootstrap_servers) has the way around them.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::NoProxy`] if the cluster was built without.
+    pub fn proxied_bootstrap_servers(&self) -> Result<String, RigError> {
+        if self.proxies.is_empty() {
+            return Err(RigError::NoProxy);
+        }
+        let addresses: Vec<_> = self.proxies.iter().map(Proxy::bootstrap_servers).collect();
+        Ok(addresses.join(","))
+    }
+
+    /// Returns the proxy in front of the node with this `node.id`.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::NoProxy`] if the cluster was built without, [`RigError::NoSuchNode`].
+    pub fn proxy(&self, id: usize) -> Result<&Proxy, RigError> {
+        if self.proxies.is_empty() {
+            return Err(RigError::NoProxy);
+        }
+        id.checked_sub(1)
+            .and_then(|index| self.proxies.get(index))
+            .ok_or(RigError::NoSuchNode(id))
+    }
+
+    /// Returns the proxies of all nodes, node 1's first; none if the cluster was built without.
+    pub fn proxies(&self) -> &[Proxy] {
+        &self.proxies
+    }
+
     /// Returns the TLS listeners and their certificates.
     ///
     /// # Errors
@@ -92,6 +131,9 @@ impl KafkaCluster {
 pub struct ClusterBuilder {
     nodes: usize,
     tls: bool,
+    proxied: bool,
+    authorizer: bool,
+    tuning: Tuning,
     version: String,
     properties: BTreeMap<String, String>,
 }
@@ -101,6 +143,9 @@ impl Default for ClusterBuilder {
         Self {
             nodes: 1,
             tls: false,
+            proxied: false,
+            authorizer: false,
+            tuning: Tuning::QuickStart,
             version: DEFAULT_VERSION.into(),
             properties: BTreeMap::new(),
         }
@@ -119,6 +164,29 @@ impl ClusterBuilder {
     #[must_use]
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Adds a listener with a [`Proxy`] in front of it to each node.
+    #[must_use]
+    pub fn proxied(mut self, proxied: bool) -> Self {
+        self.proxied = proxied;
+        self
+    }
+
+    /// Lets nodes look at rules (ACLs) of who may do what. At first there are none and
+    /// everybody may do everything, see [`KafkaCluster::deny_write`].
+    #[must_use]
+    pub fn authorizer(mut self, authorizer: bool) -> Self {
+        self.authorizer = authorizer;
+        self
+    }
+
+    /// Runs the nodes for throughput over minutes instead of a quick start: all of Java's
+    /// compilers, its collector for servers, and 1 GB of heap each.
+    #[must_use]
+    pub fn for_throughput(mut self) -> Self {
+        self.tuning = Tuning::Throughput;
         self
     }
 
@@ -182,18 +250,28 @@ impl ClusterBuilder {
             java,
             jars,
             log4j: &log4j,
-            heap_megabytes: if self.nodes == 1 { 384 } else { 512 },
+            tuning: self.tuning,
+            heap_megabytes: match (self.tuning, self.nodes) {
+                (Tuning::QuickStart, 1) => 384,
+                (Tuning::QuickStart, _) => 512,
+                (Tuning::Throughput, _) => 1024,
+            },
             cluster_id: &random_cluster_id(),
             scram: self.tls.then(scram_argument),
         };
 
+        let features = Features {
+            tls: certificates.as_ref(),
+            is_proxied: self.proxied,
+            has_authorizer: self.authorizer,
+        };
         let mut nodes = Vec::with_capacity(self.nodes);
+        let mut proxies = Vec::new();
         for (node_ports, id) in ports.iter().zip(1..) {
             let own_folder = folder.path().join(format!("node-{id}"));
             fs::create_dir(&own_folder).map_err(RigError::io("create a node's folder"))?;
             let data = own_folder.join("data");
-            let properties =
-                server_properties(id, &ports, &data, certificates.as_ref(), &self.properties);
+            let properties = server_properties(id, &ports, &data, features, &self.properties);
             nodes.push(Node::create(
                 &template,
                 id,
@@ -201,11 +279,15 @@ impl ClusterBuilder {
                 &own_folder,
                 &properties,
             )?);
+            if self.proxied {
+                proxies.push(proxy(id, *node_ports)?);
+            }
         }
 
         let cluster = KafkaCluster {
             bootstrap_servers: addresses(&ports, |node| node.plaintext),
             nodes,
+            proxies,
             tls: certificates.map(|files| Tls {
                 ssl_bootstrap: addresses(&ports, |node| node.ssl),
                 sasl_ssl_bootstrap: addresses(&ports, |node| node.sasl_ssl),
@@ -234,6 +316,17 @@ impl KafkaCluster {
             .iter()
             .try_for_each(|node| node.wait_until_serving(&ids))
     }
+}
+
+/// Starts the proxy of node `id`, which need not run yet.
+fn proxy(id: usize, ports: NodePorts) -> Result<Proxy, RigError> {
+    let node = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.behind_proxy));
+    Proxy::start(ports.proxy, node).map_err(|error| match error {
+        RigError::Io { source, .. } if source.kind() == ErrorKind::AddrInUse => {
+            RigError::PortTaken { node: id }
+        }
+        other => other,
+    })
 }
 
 fn addresses(ports: &[NodePorts], port: impl Fn(&NodePorts) -> u16) -> String {
@@ -278,11 +371,12 @@ mod tests {
     }
 
     #[test]
-    fn an_external_cluster_has_no_nodes_and_no_tls() {
+    fn an_external_cluster_has_no_nodes_no_tls_and_no_proxies() {
         let cluster = KafkaCluster::external("kafka:9092");
 
         assert_eq!(cluster.bootstrap_servers(), "kafka:9092");
         assert!(matches!(cluster.node(1), Err(RigError::NoSuchNode(1))));
         assert!(matches!(cluster.tls(), Err(RigError::NoTls)));
+        assert!(matches!(cluster.proxy(1), Err(RigError::NoProxy)));
     }
 }

@@ -98,6 +98,10 @@ pub enum RigError {
     #[error("the cluster has no TLS listeners; build it with .tls(true)")]
     NoTls,
 
+    /// The cluster was started without [`proxied(true)`](crate::ClusterBuilder::proxied).
+    #[error("the cluster has no proxies; build it with .proxied(true)")]
+    NoProxy,
+
     /// The client could not do what a test asked for.
     #[error("cannot {doing}")]
     Client {
@@ -115,6 +119,17 @@ pub enum RigError {
         doing: String,
         /// Its answer.
         code: RDKafkaErrorCode,
+    },
+
+    /// A node refused a request that the rig sent without a client.
+    #[error("a node refuses to {doing}: error code {code} {message:?}")]
+    NotDone {
+        /// What was asked of it.
+        doing: String,
+        /// Its error code, by the protocol's table.
+        code: i16,
+        /// What it said.
+        message: String,
     },
 
     /// The cluster did not show an expected state in time.

@@ -22,10 +22,14 @@
 //! |---|---|
 //! | `trial` | [`Suite`]: a test binary whose tests share one cluster and are *ignored*, with the reason, where Kafka cannot run |
 //! | `cluster`, `node` | [`KafkaCluster`], [`Node`]: start, kill, suspend, start again |
+//! | `proxy` | [`Proxy`]: delays, cuts, resets, holds and spoils what a node and its clients send each other |
+//! | `acl` | [`KafkaCluster::deny_write`]: a topic that nobody may write to |
 //! | `topics`, `record` | [`Topics`]: what a test asks of or puts into a cluster |
 //! | `waiting` | [`eventually`] and [`unique_name`] |
-//! | `jars`, `java`, `process`, `port`, `properties`, `tls` | how a broker comes to run |
+//! | `process` | [`WatchedProcess`]: a child that cannot outlive the test |
+//! | `jars`, `java`, `port`, `properties`, `tls` | how a broker comes to run |
 
+mod acl;
 mod cluster;
 mod error;
 mod jars;
@@ -34,6 +38,7 @@ mod node;
 mod port;
 mod process;
 mod properties;
+mod proxy;
 mod record;
 mod tls;
 mod topics;
@@ -44,6 +49,8 @@ pub use cluster::{ClusterBuilder, KafkaCluster};
 pub use error::RigError;
 pub use jars::DEFAULT_VERSION;
 pub use node::Node;
+pub use process::WatchedProcess;
+pub use proxy::{ApiKey, Both, Counters, Direction, Proxy};
 pub use record::{NewRecord, StoredRecord};
 pub use tls::{PASSWORD, Tls, USER};
 pub use topics::{PartitionDescription, Topics};

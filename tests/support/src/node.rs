@@ -16,7 +16,7 @@ use rustix::process::Signal;
 
 use crate::RigError;
 use crate::error::tail;
-use crate::java::Java;
+use crate::java::{Java, Tuning};
 use crate::process::WatchedProcess;
 
 /// Thirty times what an idle machine needs.
@@ -47,6 +47,7 @@ pub(crate) struct NodeTemplate<'a> {
     pub(crate) java: &'a Java,
     pub(crate) jars: &'a Path,
     pub(crate) log4j: &'a Path,
+    pub(crate) tuning: Tuning,
     pub(crate) heap_megabytes: u32,
     pub(crate) cluster_id: &'a str,
     /// Arguments for the storage tool that make users known.
@@ -66,7 +67,7 @@ impl Node {
         fs::write(&file, properties).map_err(RigError::io(format!("write {}", file.display())))?;
         template.format(id, &file)?;
 
-        let mut command_line = template.command_line("kafka.Kafka");
+        let mut command_line = template.command_line(template.tuning, "kafka.Kafka");
         command_line.push(file.into_os_string());
         Ok(Self {
             id,
@@ -90,6 +91,11 @@ impl Node {
     /// Returns the file with what the node logged.
     pub fn log_path(&self) -> &Path {
         &self.log
+    }
+
+    /// Returns whether it was started and neither stopped nor killed since.
+    pub(crate) fn is_up(&self) -> bool {
+        self.process().is_some()
     }
 
     /// Ends the node at once (SIGKILL), as a power cut would. Idempotent.
@@ -235,14 +241,19 @@ impl fmt::Debug for Node {
 }
 
 impl NodeTemplate<'_> {
-    fn command_line(&self, main_class: &str) -> Vec<OsString> {
-        self.java
-            .command_line(self.jars, self.log4j, self.heap_megabytes, main_class)
+    fn command_line(&self, tuning: Tuning, main_class: &str) -> Vec<OsString> {
+        self.java.command_line(
+            self.jars,
+            self.log4j,
+            tuning,
+            self.heap_megabytes,
+            main_class,
+        )
     }
 
     /// Runs Kafka's storage tool, without which a node does not start.
     fn format(&self, id: usize, properties: &Path) -> Result<(), RigError> {
-        let line = self.command_line("kafka.tools.StorageTool");
+        let line = self.command_line(Tuning::QuickStart, "kafka.tools.StorageTool");
         let mut command = Command::new(&line[0]);
         command
             .args(&line[1..])

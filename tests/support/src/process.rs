@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// A running program in a process group of its own.
 #[derive(Debug)]
-pub(crate) struct WatchedProcess {
+pub struct WatchedProcess {
     child: Child,
     /// Closing it is what the watchdog waits for.
     lifeline: Option<ChildStdin>,
@@ -34,7 +34,11 @@ pub(crate) struct WatchedProcess {
 
 impl WatchedProcess {
     /// Starts `command_line`, its output appended to `log`.
-    pub(crate) fn spawn(command_line: &[OsString], log: &File) -> Result<Self, RigError> {
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Io`] if there is no `sh`. A program that cannot be run ends with 126 or 127.
+    pub fn spawn(command_line: &[OsString], log: &File) -> Result<Self, RigError> {
         let doing = || RigError::io("start a process");
         let mut child = Command::new("sh")
             .args(["-c", WATCHED, "sh"])
@@ -50,20 +54,32 @@ impl WatchedProcess {
     }
 
     /// Returns how the program ended, if it did.
-    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>, RigError> {
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Io`] if the system does not tell.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, RigError> {
         self.child
             .try_wait()
             .map_err(RigError::io("look at a process"))
     }
 
     /// Sends a signal to the program alone: the watchdog stays awake.
-    pub(crate) fn signal(&self, signal: Signal) -> Result<(), RigError> {
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Io`] if the program has been reaped.
+    pub fn signal(&self, signal: Signal) -> Result<(), RigError> {
         kill_process(Pid::from_child(&self.child), signal)
             .map_err(|error| RigError::io("signal a process")(error.into()))
     }
 
     /// Waits until the program has ended by itself; false if it has not by then.
-    pub(crate) fn wait(&mut self, limit: Duration) -> Result<bool, RigError> {
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Io`] if the system does not tell.
+    pub fn wait(&mut self, limit: Duration) -> Result<bool, RigError> {
         let deadline = Instant::now() + limit;
         while self.ended()?.is_none() {
             if Instant::now() >= deadline {

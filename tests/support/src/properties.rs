@@ -13,14 +13,27 @@ pub(crate) struct NodePorts {
     pub(crate) ssl: u16,
     pub(crate) sasl_ssl: u16,
     pub(crate) wrong_host: u16,
+    /// Where the node listens for its proxy.
+    pub(crate) behind_proxy: u16,
+    /// Where the proxy listens for clients.
+    pub(crate) proxy: u16,
 }
 
 impl NodePorts {
     /// How many ports a node takes.
-    pub(crate) const COUNT: usize = 5;
+    pub(crate) const COUNT: usize = 7;
 
     pub(crate) fn from_slice(ports: &[u16]) -> Option<Self> {
-        let &[plaintext, controller, ssl, sasl_ssl, wrong_host] = ports else {
+        let &[
+            plaintext,
+            controller,
+            ssl,
+            sasl_ssl,
+            wrong_host,
+            behind_proxy,
+            proxy,
+        ] = ports
+        else {
             return None;
         };
         Some(Self {
@@ -29,8 +42,18 @@ impl NodePorts {
             ssl,
             sasl_ssl,
             wrong_host,
+            behind_proxy,
+            proxy,
         })
     }
+}
+
+/// What a cluster has beyond plaintext.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Features<'a> {
+    pub(crate) tls: Option<&'a CertificateFiles>,
+    pub(crate) is_proxied: bool,
+    pub(crate) has_authorizer: bool,
 }
 
 /// Returns the properties of node `id`, a broker and a controller in one process.
@@ -39,7 +62,7 @@ pub(crate) fn server_properties(
     id: usize,
     ports: &[NodePorts],
     data: &Path,
-    tls: Option<&CertificateFiles>,
+    features: Features<'_>,
     own: &BTreeMap<String, String>,
 ) -> String {
     let mut properties = BTreeMap::new();
@@ -64,15 +87,20 @@ pub(crate) fn server_properties(
     set("min.insync.replicas", in_sync.clone());
     set("transaction.state.log.min.isr", in_sync);
 
-    let advertised = advertised_listeners(ports[id - 1], tls.is_some());
-    let controller = ports[id - 1].controller;
-    set(
-        "listeners",
-        format!("{advertised},CONTROLLER://127.0.0.1:{controller}"),
-    );
+    let here = ports[id - 1];
+    let controller = format!("CONTROLLER://127.0.0.1:{}", here.controller);
+    let bound = listeners(here, features, here.behind_proxy);
+    set("listeners", format!("{bound},{controller}"));
+    let advertised = listeners(here, features, here.proxy);
     set("advertised.listeners", advertised);
-    for (key, value) in tls.map(CertificateFiles::properties).unwrap_or_default() {
+    let tls = features.tls.map(CertificateFiles::properties);
+    for (key, value) in tls.unwrap_or_default() {
         set(&key, value);
+    }
+    if features.has_authorizer {
+        for (key, value) in AUTHORIZER {
+            set(key, value.into());
+        }
     }
 
     properties.extend(own.clone());
@@ -90,7 +118,7 @@ const FOR_TESTS: [(&str, &str); 16] = [
     ("inter.broker.listener.name", "PLAINTEXT"),
     (
         "listener.security.protocol.map",
-        "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASLSSL:SASL_SSL,WRONGHOST:SSL",
+        "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASLSSL:SASL_SSL,WRONGHOST:SSL,PROXY:PLAINTEXT",
     ),
     // A misspelt topic is an error of the test, not a new topic.
     ("auto.create.topics.enable", "false"),
@@ -114,6 +142,28 @@ const FOR_TESTS: [(&str, &str); 16] = [
     ("log.cleaner.dedupe.buffer.size", "4194304"),
 ];
 
+/// Everybody may do what no rule is about. The nodes need a name of their own, since they have
+/// to vote before they know who may; clients on plaintext have none.
+const AUTHORIZER: [(&str, &str); 7] = [
+    (
+        "authorizer.class.name",
+        "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    ),
+    ("allow.everyone.if.no.acl.found", "true"),
+    ("super.users", "User:node"),
+    (
+        "listener.security.protocol.map",
+        "CONTROLLER:SASL_PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASLSSL:SASL_SSL,WRONGHOST:SSL,PROXY:PLAINTEXT",
+    ),
+    ("sasl.mechanism.controller.protocol", "PLAIN"),
+    ("listener.name.controller.sasl.enabled.mechanisms", "PLAIN"),
+    (
+        "listener.name.controller.plain.sasl.jaas.config",
+        "org.apache.kafka.common.security.plain.PlainLoginModule required \
+         username=\"node\" password=\"node-secret\" user_node=\"node-secret\";",
+    ),
+];
+
 fn voters(ports: &[NodePorts]) -> String {
     ports
         .iter()
@@ -123,15 +173,23 @@ fn voters(ports: &[NodePorts]) -> String {
         .join(",")
 }
 
-fn advertised_listeners(ports: NodePorts, with_tls: bool) -> String {
-    let plaintext = format!("PLAINTEXT://127.0.0.1:{}", ports.plaintext);
-    if !with_tls {
-        return plaintext;
+fn listeners(ports: NodePorts, features: Features<'_>, proxy: u16) -> String {
+    let mut listeners = vec![("PLAINTEXT", ports.plaintext)];
+    if features.tls.is_some() {
+        listeners.extend([
+            ("SSL", ports.ssl),
+            ("SASLSSL", ports.sasl_ssl),
+            ("WRONGHOST", ports.wrong_host),
+        ]);
     }
-    format!(
-        "{plaintext},SSL://127.0.0.1:{},SASLSSL://127.0.0.1:{},WRONGHOST://127.0.0.1:{}",
-        ports.ssl, ports.sasl_ssl, ports.wrong_host
-    )
+    if features.is_proxied {
+        listeners.push(("PROXY", proxy));
+    }
+    listeners
+        .iter()
+        .map(|(name, port)| format!("{name}://127.0.0.1:{port}"))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 #[cfg(test)]
@@ -139,7 +197,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use super::{NodePorts, server_properties};
+    use super::{Features, NodePorts, server_properties};
 
     fn ports(first: u16) -> NodePorts {
         NodePorts {
@@ -148,15 +206,26 @@ mod tests {
             ssl: first + 2,
             sasl_ssl: first + 3,
             wrong_host: first + 4,
+            behind_proxy: first + 5,
+            proxy: first + 6,
         }
     }
 
     fn properties(id: usize, nodes: &[NodePorts], own: &[(&str, &str)]) -> Vec<String> {
+        properties_with(Features::default(), id, nodes, own)
+    }
+
+    fn properties_with(
+        features: Features<'_>,
+        id: usize,
+        nodes: &[NodePorts],
+        own: &[(&str, &str)],
+    ) -> Vec<String> {
         let own: BTreeMap<_, _> = own
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();
-        server_properties(id, nodes, Path::new("/data"), None, &own)
+        server_properties(id, nodes, Path::new("/data"), features, &own)
             .lines()
             .map(str::to_owned)
             .collect()
@@ -171,6 +240,23 @@ mod tests {
             "controller.quorum.voters=1@127.0.0.1:11,2@127.0.0.1:21,3@127.0.0.1:31",
             "advertised.listeners=PLAINTEXT://127.0.0.1:20",
             "listeners=PLAINTEXT://127.0.0.1:20,CONTROLLER://127.0.0.1:21",
+        ] {
+            assert!(lines.iter().any(|line| line == expected), "{expected}");
+        }
+    }
+
+    #[test]
+    fn a_proxied_node_tells_clients_the_address_of_its_proxy() {
+        let features = Features {
+            is_proxied: true,
+            ..Features::default()
+        };
+
+        let lines = properties_with(features, 1, &[ports(10)], &[]);
+
+        for expected in [
+            "advertised.listeners=PLAINTEXT://127.0.0.1:10,PROXY://127.0.0.1:16",
+            "listeners=PLAINTEXT://127.0.0.1:10,PROXY://127.0.0.1:15,CONTROLLER://127.0.0.1:11",
         ] {
             assert!(lines.iter().any(|line| line == expected), "{expected}");
         }

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication, TopicResult};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::FutureProducer;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::producer::{FutureProducer, Producer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-use crate::{NewRecord, RigError, StoredRecord};
+use crate::{NewRecord, RigError, StoredRecord, unique_name};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
@@ -110,19 +112,69 @@ impl Topics {
         for (key, value) in properties {
             new_topic = new_topic.set(key, value);
         }
+        let create = || self.admin.create_topics([&new_topic], &admin_options());
+        let mut results = create().await;
+        // librdkafka gives up requests to a node that left the metadata for a moment, as one that
+        // was killed or suspended does. Whether that request was heard nobody knows.
+        let is_repeated = results == Err(KafkaError::AdminOp(RDKafkaErrorCode::DestroyBroker));
+        if is_repeated {
+            results = create().await;
+        }
+        match accepted(results.map_err(RigError::client(doing.as_str()))?, &doing) {
+            Err(RigError::Refused { code, .. })
+                if is_repeated && code == RDKafkaErrorCode::TopicAlreadyExists => {}
+            result => result?,
+        }
+        self.wait_for_leaders(topic, partitions).await
+    }
+
+    /// Increases the number of partitions of a topic to `partitions` and waits until every
+    /// partition has a leader.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Refused`] if it has that many already, among others.
+    pub async fn create_partitions(&self, topic: &str, partitions: i32) -> Result<(), RigError> {
+        let doing = format!("increase topic {topic} to {partitions} partitions");
+        let total = usize::try_from(partitions).unwrap_or_default();
         let results = self
             .admin
-            .create_topics([&new_topic], &admin_options())
+            .create_partitions([&NewPartitions::new(topic, total)], &admin_options())
             .await
             .map_err(RigError::client(doing.as_str()))?;
         accepted(results, &doing)?;
-        self.wait_for(topic, "its partitions have leaders", |found| {
-            found.is_some_and(|all| {
-                i32::try_from(all.len()) == Ok(partitions)
-                    && all.iter().all(|one| one.leader.is_some())
+        self.wait_for_leaders(topic, partitions).await
+    }
+
+    /// Deletes the records of a partition before `offset`, as retention does. -1 is its end.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Client`] if the offset is past the end, among others.
+    pub async fn delete_records(
+        &self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> Result<(), RigError> {
+        let doing = format!("delete records of {topic} before {offset}");
+        let mut offsets = TopicPartitionList::new();
+        let until = match offset {
+            -1 => Offset::End,
+            offset => Offset::Offset(offset),
+        };
+        offsets
+            .add_partition_offset(topic, partition, until)
+            .map_err(RigError::client(doing.as_str()))?;
+        let deleted = self.admin.delete_records(&offsets, &admin_options()).await;
+        deleted
+            .and_then(|deleted| {
+                deleted
+                    .elements()
+                    .iter()
+                    .try_for_each(TopicPartitionListElem::error)
             })
-        })
-        .await
+            .map_err(RigError::client(doing))
     }
 
     /// Deletes a topic and waits until it is gone.
@@ -188,26 +240,63 @@ impl Topics {
         &self,
         records: impl IntoIterator<Item = NewRecord>,
     ) -> Result<Vec<(i32, i64)>, RigError> {
-        let mut delivered = Vec::new();
-        let mut records = records.into_iter().peekable();
-        while records.peek().is_some() {
-            let mut under_way = Vec::new();
-            for record in records.by_ref().take(BATCH) {
-                let doing = format!("produce to {}", record.topic);
-                let delivery = self
-                    .producer
-                    .send_result(record.as_future_record())
-                    .map_err(|(error, _)| RigError::client(doing.as_str())(error))?;
-                under_way.push((delivery, doing));
-            }
-            for (delivery, doing) in under_way {
-                let result = delivery.await.map_err(|_| KafkaError::Canceled);
-                let delivery = result
-                    .and_then(|delivery| delivery.map_err(|(error, _)| error))
-                    .map_err(RigError::client(doing))?;
-                delivered.push((delivery.partition, delivery.offset));
-            }
-        }
+        send_all(&self.producer, records).await
+    }
+
+    /// Produces records in one transaction and commits it; returns their partitions and
+    /// offsets. The commit takes an offset of each partition too.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Client`] if a record is not delivered or no coordinator answers.
+    pub async fn produce_committed(
+        &self,
+        records: impl IntoIterator<Item = NewRecord>,
+    ) -> Result<Vec<(i32, i64)>, RigError> {
+        self.produce_in_transaction(records, |producer| producer.commit_transaction(LIMIT))
+            .await
+    }
+
+    /// Produces records in one transaction and aborts it: they lie in their partitions, and
+    /// only who reads uncommitted sees them. Returns where.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Client`] if a record is not delivered or no coordinator answers.
+    pub async fn produce_aborted(
+        &self,
+        records: impl IntoIterator<Item = NewRecord>,
+    ) -> Result<Vec<(i32, i64)>, RigError> {
+        self.produce_in_transaction(records, |producer| producer.abort_transaction(LIMIT))
+            .await
+    }
+
+    async fn produce_in_transaction(
+        &self,
+        records: impl IntoIterator<Item = NewRecord>,
+        end: impl FnOnce(&FutureProducer) -> Result<(), KafkaError> + Send + 'static,
+    ) -> Result<Vec<(i32, i64)>, RigError> {
+        let failed = || RigError::client("produce in a transaction");
+        let producer: FutureProducer = self
+            .config
+            .clone()
+            .set("transactional.id", unique_name("test-support"))
+            .set("linger.ms", "0")
+            .create()
+            .map_err(failed())?;
+        let begun = producer.clone();
+        spawn_blocking(move || {
+            begun.init_transactions(LIMIT)?;
+            begun.begin_transaction()
+        })
+        .await?
+        .map_err(failed())?;
+
+        // All are delivered before it ends: what is aborted too early is never sent.
+        let delivered = send_all(&producer, records).await?;
+        spawn_blocking(move || end(&producer))
+            .await?
+            .map_err(failed())?;
         Ok(delivered)
     }
 
@@ -237,25 +326,50 @@ impl Topics {
         .await
     }
 
+    /// Returns the start offset of every partition: that of the first record that is left.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Client`] if the topic does not exist or a leader does not answer.
+    pub async fn start_offsets(&self, topic: &str) -> Result<BTreeMap<i32, i64>, RigError> {
+        let offsets = self.offsets(topic).await?;
+        Ok(offsets
+            .map(|(partition, start, _)| (partition, start))
+            .collect())
+    }
+
     /// Returns the end offset of every partition: that of the next record.
     ///
     /// # Errors
     ///
     /// [`RigError::Client`] if the topic does not exist or a leader does not answer.
     pub async fn end_offsets(&self, topic: &str) -> Result<BTreeMap<i32, i64>, RigError> {
-        let doing = format!("read the end offsets of {topic}");
-        self.with_consumer(self.config.clone(), topic, doing, |consumer, partitions| {
-            partitions
-                .elements()
-                .iter()
-                .map(|one| {
-                    let (_, end) =
-                        consumer.fetch_watermarks(one.topic(), one.partition(), LIMIT)?;
-                    Ok((one.partition(), end))
-                })
-                .collect()
-        })
-        .await
+        let offsets = self.offsets(topic).await?;
+        Ok(offsets
+            .map(|(partition, _, end)| (partition, end))
+            .collect())
+    }
+
+    /// Returns each partition with its start and its end offset.
+    async fn offsets(
+        &self,
+        topic: &str,
+    ) -> Result<impl Iterator<Item = (i32, i64, i64)> + use<>, RigError> {
+        let doing = format!("read the offsets of {topic}");
+        let all: Vec<_> = self
+            .with_consumer(self.config.clone(), topic, doing, |consumer, partitions| {
+                partitions
+                    .elements()
+                    .iter()
+                    .map(|one| {
+                        let (topic, partition) = (one.topic(), one.partition());
+                        let (start, end) = consumer.fetch_watermarks(topic, partition, LIMIT)?;
+                        Ok((partition, start, end))
+                    })
+                    .collect()
+            })
+            .await?;
+        Ok(all.into_iter())
     }
 
     /// Reads all committed records that a topic has now, by partition and offset.
@@ -308,6 +422,16 @@ impl Topics {
         .map_err(RigError::client(doing))
     }
 
+    async fn wait_for_leaders(&self, topic: &str, partitions: i32) -> Result<(), RigError> {
+        self.wait_for(topic, "its partitions have leaders", |found| {
+            found.is_some_and(|all| {
+                i32::try_from(all.len()) == Ok(partitions)
+                    && all.iter().all(|one| one.leader.is_some())
+            })
+        })
+        .await
+    }
+
     async fn wait_for(
         &self,
         topic: &str,
@@ -334,6 +458,32 @@ impl fmt::Debug for Topics {
             .field("bootstrap_servers", &self.config.get("bootstrap.servers"))
             .finish_non_exhaustive()
     }
+}
+
+async fn send_all(
+    producer: &FutureProducer,
+    records: impl IntoIterator<Item = NewRecord>,
+) -> Result<Vec<(i32, i64)>, RigError> {
+    let mut delivered = Vec::new();
+    let mut records = records.into_iter().peekable();
+    while records.peek().is_some() {
+        let mut under_way = Vec::new();
+        for record in records.by_ref().take(BATCH) {
+            let doing = format!("produce to {}", record.topic);
+            let delivery = producer
+                .send_result(record.as_future_record())
+                .map_err(|(error, _)| RigError::client(doing.as_str())(error))?;
+            under_way.push((delivery, doing));
+        }
+        for (delivery, doing) in under_way {
+            let result = delivery.await.map_err(|_| KafkaError::Canceled);
+            let delivery = result
+                .and_then(|delivery| delivery.map_err(|(error, _)| error))
+                .map_err(RigError::client(doing))?;
+            delivered.push((delivery.partition, delivery.offset));
+        }
+    }
+    Ok(delivered)
 }
 
 fn admin_options() -> AdminOptions {

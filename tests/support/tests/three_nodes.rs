@@ -3,17 +3,27 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use test_support::{KafkaCluster, NewRecord, Suite, TestResult, Topics, eventually, unique_name};
+use test_support::{
+    ApiKey, Counters, KafkaCluster, NewRecord, Proxy, Suite, TestResult, Topics, eventually,
+    unique_name,
+};
 
 const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
-    Suite::new(KafkaCluster::builder().nodes(3))
-        .one_at_a_time()
-        .rig_test("two_nodes_serve_when_the_third_is_killed", kill)
-        .rig_test("a_node_stops_in_order_and_starts_again", stop)
-        .rig_test("a_suspended_node_goes_on_when_resumed", suspend)
-        .run()
+    Suite::new(
+        KafkaCluster::builder()
+            .nodes(3)
+            .proxied(true)
+            .authorizer(true),
+    )
+    .one_at_a_time()
+    .rig_test("two_nodes_serve_when_the_third_is_killed", kill)
+    .rig_test("a_node_stops_in_order_and_starts_again", stop)
+    .rig_test("a_suspended_node_goes_on_when_resumed", suspend)
+    .rig_test("all_nodes_know_of_a_rule", rule)
+    .rig_test("each_node_has_a_proxy_of_its_own", proxies)
+    .run()
 }
 
 async fn kill(cluster: &KafkaCluster) -> TestResult {
@@ -49,6 +59,71 @@ async fn suspend(cluster: &KafkaCluster) -> TestResult {
     cluster.node(1)?.resume()?;
 
     all_in_sync(&topics, &topic).await
+}
+
+async fn proxies(cluster: &KafkaCluster) -> TestResult {
+    let (_, topic) = replicated_topic(cluster).await?;
+    let topics = Topics::new(&cluster.proxied_bootstrap_servers()?)?;
+    let to_partition = |partition| NewRecord::to(&topic).partition(partition).value("v");
+    for partition in 0..3 {
+        topics.produce(to_partition(partition)).await?;
+    }
+    for proxy in cluster.proxies() {
+        assert_eq!(proxy.counters().requests(ApiKey::PRODUCE), 1, "{proxy:?}");
+    }
+
+    // The others go on, and what waits for node 2 arrives.
+    let partition = led_by(&topics, &topic, 2).await?;
+    cluster.proxy(2)?.hold(ApiKey::PRODUCE);
+    let waits = {
+        let (topics, record) = (topics.clone(), to_partition(partition));
+        tokio::spawn(async move { topics.produce(record).await })
+    };
+    eventually(HALF_A_MINUTE, async || {
+        cluster
+            .proxies()
+            .iter()
+            .map(Proxy::counters)
+            .sum::<Counters>()
+            .held
+            == 1
+    })
+    .await?;
+    topics.produce(to_partition((partition + 1) % 3)).await?;
+    assert!(!waits.is_finished());
+    cluster.proxy(2)?.heal();
+    waits.await??;
+    assert_eq!(topics.read_all(&topic).await?.len(), 5);
+    Ok(())
+}
+
+async fn rule(cluster: &KafkaCluster) -> TestResult {
+    let (topics, topic) = replicated_topic(cluster).await?;
+
+    cluster.deny_write(&topic)?;
+    for partition in 0..3 {
+        let record = NewRecord::to(&topic).partition(partition).value("v");
+        assert!(topics.produce(record).await.is_err(), "{partition}");
+    }
+
+    cluster.allow_write(&topic)?;
+    // Another client: one that was refused believes it until it asks for metadata again.
+    let topics = Topics::new(cluster.bootstrap_servers())?;
+    for partition in 0..3 {
+        let record = NewRecord::to(&topic).partition(partition).value("v");
+        topics.produce(record).await?;
+    }
+    Ok(())
+}
+
+async fn led_by(
+    topics: &Topics,
+    topic: &str,
+    node: i32,
+) -> Result<i32, Box<dyn std::error::Error + Send + Sync>> {
+    let partitions = topics.describe(topic).await?.unwrap_or_default();
+    let led = partitions.iter().find(|one| one.leader == Some(node));
+    Ok(led.ok_or("the node leads nothing")?.partition)
 }
 
 async fn replicated_topic(

@@ -13,6 +13,7 @@ use super::errors::{client_error, from_code, from_response};
 use crate::client::Cluster;
 use crate::error::ClientError;
 use crate::record::{Offset, TopicPartition};
+use crate::runtime::connect::{QUESTION, block_on_for};
 
 /// Any name does to see whether a broker answers: this one exists wherever a group ever committed, and asking for it
 /// creates nothing.
@@ -151,9 +152,14 @@ impl Cluster for KafkaCluster {
         let options = AdminOptions::new()
             .operation_timeout(Some(timeout))
             .request_timeout(Some(timeout));
-        let created =
+        let mut created =
             futures_util::future::FutureExt::boxed(admin.create_topics([&topic], &options));
-        let results = block_on(created).map_err(|error: KafkaError| client_error(&error, None))?;
+        // The admin client completes it, from a thread of its own, within the timeout.
+        let results = loop {
+            if let Some(results) = block_on_for(QUESTION, created.as_mut()) {
+                break results.map_err(|error: KafkaError| client_error(&error, None))?;
+            }
+        };
         for result in results {
             if let Err((name, code)) = result
                 && code != RDKafkaErrorCode::TopicAlreadyExists
@@ -162,24 +168,5 @@ impl Cluster for KafkaCluster {
             }
         }
         Ok(())
-    }
-}
-
-/// Waits on a thread that may block. The admin client completes from a thread of its own.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = std::task::Waker::from(std::sync::Arc::new(Unpark(std::thread::current())));
-    let mut cx = std::task::Context::from_waker(&waker);
-    let mut future = std::pin::pin!(future);
-    loop {
-        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut cx) {
-            return value;
-        }
-        std::thread::park();
     }
 }

@@ -10,7 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol,
+};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message as _};
 use rdkafka::types::RDKafkaRespErr;
@@ -29,7 +31,9 @@ use crate::record::{
 /// A seek is a local operation; this is for a librdkafka that is busy.
 const SEEK_TIMEOUT: Duration = Duration::from_secs(2);
 
-enum Rebalance {
+enum Note {
+    Committed(Vec<(TopicPartition, Offset)>),
+    Fenced(ClientError),
     Assigned(Vec<TopicPartition>),
     Revoked(Vec<TopicPartition>),
     Lost(Vec<TopicPartition>),
@@ -39,17 +43,15 @@ enum Rebalance {
 #[derive(Default)]
 pub(crate) struct MemberContext {
     reports: Reports,
-    rebalances: Mutex<VecDeque<Rebalance>>,
+    notes: Mutex<VecDeque<Note>>,
     /// Set before the client is closed: from then on a revoke is answered at once, since nobody polls any more.
     is_closing: AtomicBool,
 }
 
 impl MemberContext {
-    fn rebalances(&self) -> std::sync::MutexGuard<'_, VecDeque<Rebalance>> {
+    fn notes(&self) -> std::sync::MutexGuard<'_, VecDeque<Note>> {
         // Held for a push or a pop, which do not panic.
-        self.rebalances
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -91,20 +93,37 @@ impl ConsumerContext for MemberContext {
             .iter()
             .map(|element| TopicPartition::new(element.topic(), element.partition()))
             .collect();
-        self.rebalances().push_back(match kind {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Rebalance::Assigned(list),
-            _ if consumer.assignment_lost() => Rebalance::Lost(list),
-            _ => Rebalance::Revoked(list),
+        self.notes().push_back(match kind {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Note::Assigned(list),
+            _ if consumer.assignment_lost() => Note::Lost(list),
+            _ => Note::Revoked(list),
         });
     }
 
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         match result {
-            Ok(()) => {}
+            Ok(()) => {
+                let elements = offsets.elements();
+                let committed = elements
+                    .iter()
+                    .filter_map(|element| match element.offset() {
+                        rdkafka::Offset::Offset(offset) if element.error().is_ok() => {
+                            let at = TopicPartition::new(element.topic(), element.partition());
+                            Some((at, Offset(offset)))
+                        }
+                        _ => None,
+                    });
+                self.notes().push_back(Note::Committed(committed.collect()));
+            }
             Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset) => {}
             Err(error) => {
                 let text = format!("commit: {error}");
-                self.reports.push(client_error(&error, Some(&text)));
+                match client_error(&error, Some(&text)) {
+                    refusal @ ClientError::NotAMember(_) => {
+                        self.notes().push_back(Note::Fenced(refusal));
+                    }
+                    other => self.reports.push(other),
+                }
             }
         }
     }
@@ -146,11 +165,13 @@ impl KafkaConsumer {
 
     fn take_event(&mut self) -> Option<Polled> {
         let context = self.consumer.context();
-        let rebalance = context.rebalances().pop_front();
-        match rebalance {
-            Some(Rebalance::Assigned(list)) => Some(Polled::Assigned(list)),
-            Some(Rebalance::Revoked(list)) => Some(Polled::Revoked(list)),
-            Some(Rebalance::Lost(list)) => Some(Polled::Lost(list)),
+        let note = context.notes().pop_front();
+        match note {
+            Some(Note::Committed(offsets)) => Some(Polled::Committed(offsets)),
+            Some(Note::Fenced(error)) => Some(Polled::Fenced(error)),
+            Some(Note::Assigned(list)) => Some(Polled::Assigned(list)),
+            Some(Note::Revoked(list)) => Some(Polled::Revoked(list)),
+            Some(Note::Lost(list)) => Some(Polled::Lost(list)),
             None => context.reports.take().map(Polled::Error),
         }
     }
@@ -287,6 +308,25 @@ impl Consumer for KafkaConsumer {
         )
     }
 
+    fn restart(
+        &mut self,
+        partitions: &[(TopicPartition, Offset)],
+        all: &[(TopicPartition, Position)],
+    ) -> Result<(), ClientError> {
+        let partitions: Vec<_> = match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => {
+                let moved: Vec<_> = partitions.iter().map(|(at, _)| at.clone()).collect();
+                self.unassign(&moved)?;
+                let at =
+                    |(at, offset): &(_, Offset)| (TopicPartition::clone(at), Position::At(*offset));
+                partitions.iter().map(at).collect()
+            }
+            // Only the whole assignment can be given.
+            _ => all.to_vec(),
+        };
+        self.assign(&partitions)
+    }
+
     fn store(&mut self, offsets: &[(TopicPartition, Offset)]) -> Result<(), ClientError> {
         if offsets.is_empty() {
             return Ok(());
@@ -305,6 +345,13 @@ impl Consumer for KafkaConsumer {
                     Some("stored an offset of a partition that is not assigned"),
                 ))
             }
+            other => ours(other),
+        }
+    }
+
+    fn commit(&mut self) -> Result<(), ClientError> {
+        match self.consumer.commit_consumer_state(CommitMode::Async) {
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::NoOffset) => Ok(()),
             other => ours(other),
         }
     }

@@ -42,6 +42,9 @@ pub(super) fn from_code(code: RDKafkaErrorCode, reason: Option<&str>) -> ClientE
             ClientError::UnknownTopic(text)
         }
         Code::OffsetOutOfRange | Code::AutoOffsetReset => ClientError::OffsetOutOfRange(text),
+        Code::BadMessage | Code::InvalidMessage | Code::BadCompression => {
+            ClientError::Corrupt(text)
+        }
         Code::UnknownMemberId
         | Code::IllegalGeneration
         | Code::FencedInstanceId

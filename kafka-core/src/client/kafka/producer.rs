@@ -11,7 +11,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use super::cluster::answers;
 use super::context::{PlainContext, Reports};
 use super::create;
-use super::errors::client_error;
+use super::errors::{client_error, from_code};
 use crate::error::ClientError;
 use crate::producer::{Delivery, MessagePayload, ProduceError, ProducedRecord, ProducerClient};
 use crate::record::{Offset, Timestamp};
@@ -92,6 +92,10 @@ impl ProducerClient for KafkaProducerClient {
 
     fn check(&self, timeout: Duration) -> Result<(), ClientError> {
         let client = self.producer.client();
+        // What it had queued was purged then, which says nothing of why.
+        if let Some((code, reason)) = client.fatal_error() {
+            return Err(from_code(code, Some(&reason)));
+        }
         answers(
             timeout,
             |slice| {

@@ -13,7 +13,7 @@ use crate::engine::tests::{Bench, DEAD, DRAIN, GRACE, Seen, TOPIC, at};
 use crate::error::RunError;
 use crate::producer::ProduceError;
 use crate::{
-    Batch, BatchOutcome, BatchRecord, BoxError, CancellationToken, FailurePolicy, Handler,
+    Batch, BatchOutcome, BatchRecord, BoxError, Breaker, CancellationToken, FailurePolicy, Handler,
     Ordering, PermanentError, Retry, Text,
 };
 
@@ -101,13 +101,21 @@ fn append(bench: &Bench, values: &[&str]) {
 }
 
 fn dead(bench: &Bench) -> Vec<String> {
-    let values = bench.broker.read(DEAD).into_iter().map(|record| record.1);
+    let values = bench
+        .broker
+        .read(DEAD)
+        .into_iter()
+        .map(|record| record.value);
     let text = |value: Option<Vec<u8>>| String::from_utf8(value.unwrap()).unwrap();
     values.map(text).collect()
 }
 
 fn header(bench: &Bench, dead: usize, name: &str) -> String {
-    let headers: HashMap<_, _> = bench.broker.read(DEAD)[dead].2.iter().cloned().collect();
+    let headers: HashMap<_, _> = bench.broker.read(DEAD)[dead]
+        .headers
+        .iter()
+        .cloned()
+        .collect();
     let value = headers[&format!("kafka_runtime.dead_letter.{name}")].clone();
     String::from_utf8(value.unwrap()).unwrap()
 }
@@ -566,7 +574,7 @@ async fn the_policy_stop_names_the_record_and_commits_nothing_past_it() {
     bench.pass(Duration::from_secs(1)).await;
 
     assert!(bench.is_done);
-    assert_eq!(bench.broker.stored(&at(0)), Some(1));
+    assert_eq!(bench.broker.committed(&at(0)), Some(1));
     let error = bench.failed.take().unwrap();
     assert!(
         matches!(&error, RunError::RecordFailed { record, .. } if record.offset.0 == 1),
@@ -715,7 +723,7 @@ async fn a_stop_does_not_wait_for_a_batch_that_lingers() {
 
     assert!(bench.is_done);
     assert_eq!(seen.len(), 0);
-    assert_eq!(bench.broker.stored(&at(0)), None);
+    assert_eq!(bench.broker.committed(&at(0)), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -732,7 +740,7 @@ async fn a_stop_finishes_the_running_batch() {
     bench.pass(A_MOMENT).await;
 
     assert!(bench.is_done);
-    assert_eq!(bench.broker.stored(&at(0)), Some(2));
+    assert_eq!(bench.broker.committed(&at(0)), Some(2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -746,7 +754,7 @@ async fn a_stop_ends_within_the_grace_even_if_a_batch_hangs() {
     bench.pass(GRACE + Duration::from_secs(1)).await;
 
     assert!(bench.is_done);
-    assert_eq!(bench.broker.stored(&at(0)), None);
+    assert_eq!(bench.broker.committed(&at(0)), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -773,7 +781,9 @@ async fn a_key_waits_for_its_batch_of_an_earlier_assignment() {
 #[tokio::test(start_paused = true)]
 async fn a_long_chain_of_dead_letters_does_not_recurse() {
     let seen = Seen::default();
-    let handler = judging(&seen).ordering(Ordering::Partition);
+    let handler = judging(&seen)
+        .ordering(Ordering::Partition)
+        .breaker(Breaker::OFF);
     let budget = Budget {
         records: 100_000,
         bytes: 1 << 30,

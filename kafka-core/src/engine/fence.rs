@@ -1,0 +1,136 @@
+//! Doubts about the membership: the engine has reason to think that its partitions are another member's, and the group
+//! has not said so yet. Until it does, nothing is handled and nothing is stored.
+//!
+//! If the group then says nothing, the member still owns what it had: it goes on where it had finished everything.
+
+use std::time::{Duration, Instant};
+
+use super::poll::Engine;
+use crate::error::ClientError;
+use crate::mutant::{self, Mutant};
+use crate::observe::{Event, Suspicion};
+use crate::record::{Offset, TopicPartition};
+
+/// The wait until it is asked again where to go on.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Partitions that are fenced until the group has spoken.
+pub(super) struct Fenced {
+    /// With the offset up to which everything was finished.
+    partitions: Vec<(TopicPartition, Option<Offset>)>,
+    /// When to go on if nothing is heard.
+    until: Instant,
+}
+
+impl Engine {
+    /// Fences everything that is assigned.
+    pub(super) fn suspect(&mut self, why: Suspicion, now: Instant) {
+        let partitions = self.dispatch.places();
+        if partitions.is_empty() {
+            return;
+        }
+        // A member that is still one hears so with its heartbeats; one whose commit was refused is none, and will be
+        // told. Both waits only decide when to go on if nothing at all is said.
+        let patience = match why {
+            Suspicion::Suspended(_) => 2 * self.config.heartbeat_interval,
+            Suspicion::CommitRefused | Suspicion::NoCommit(_) => self.config.session_timeout,
+        };
+        self.close_retries(&partitions, false, now);
+        let revoking = self
+            .revoking
+            .as_ref()
+            .map_or(&[][..], |r| &r.partitions)
+            .to_vec();
+        let mut finished = Vec::new();
+        for at in &partitions {
+            let state = self.retire(at);
+            // What the group wants back is given back, whoever owns it.
+            if !revoking.contains(at) {
+                let offset = state.and_then(|state| state.committable().or(state.stored()));
+                finished.push((at.clone(), offset));
+            }
+        }
+        self.uncommitted_since = None;
+        self.report(|consumer| consumer.pause(&partitions));
+        self.group.observers.emit(&Event::Fenced {
+            group_id: &self.group.group_id,
+            partitions: &partitions,
+            why,
+        });
+        let fenced = self.fenced.get_or_insert_with(|| Fenced {
+            partitions: Vec::new(),
+            until: now,
+        });
+        fenced.partitions.extend(finished);
+        fenced.until = now + patience;
+        self.publish();
+    }
+
+    /// A commit was refused: this member is none any more.
+    pub(super) fn commit_refused(&mut self, error: &ClientError, now: Instant) {
+        self.client_warning(error);
+        if !mutant::is_active(Mutant::IgnoreRefusedCommit) {
+            self.suspect(Suspicion::CommitRefused, now);
+        }
+    }
+
+    /// The group has spoken about these: there is nothing to wonder about any more.
+    pub(super) fn is_certain_about(&mut self, partitions: &[TopicPartition]) {
+        if let Some(fenced) = &mut self.fenced {
+            fenced.partitions.retain(|(at, _)| !partitions.contains(at));
+            if fenced.partitions.is_empty() {
+                self.fenced = None;
+            }
+        }
+    }
+
+    /// Fences itself if no commit has been acknowledged for as long as a session lasts: the coordinator has not heard
+    /// of this member either.
+    pub(super) fn look_for_commits(&mut self, now: Instant) {
+        let Some(since) = self.uncommitted_since else {
+            return;
+        };
+        let waited = now.saturating_duration_since(since);
+        if waited > self.config.session_timeout + self.config.commit_interval
+            && self.stopping.is_none()
+        {
+            self.suspect(Suspicion::NoCommit(waited), now);
+        }
+    }
+
+    /// Begins again with what was fenced, if the group has not taken it away meanwhile.
+    pub(super) fn trust_again(&mut self, now: Instant) {
+        let is_quiet =
+            self.revoking.is_none() && self.assigning.is_none() && self.stopping.is_none();
+        let Some(fenced) = self
+            .fenced
+            .take_if(|fenced| is_quiet && now >= fenced.until)
+        else {
+            return;
+        };
+        let positions = if self.monitor.is_unreachable() {
+            // Nobody to hear it from.
+            None
+        } else {
+            match self.positions(&fenced.partitions) {
+                Ok(positions) => Some(positions),
+                Err(error) => {
+                    self.client_error(error);
+                    None
+                }
+            }
+        };
+        let Some(positions) = positions else {
+            self.fenced = Some(Fenced {
+                until: now + ASK_AGAIN,
+                ..fenced
+            });
+            return;
+        };
+        self.begin(positions, true);
+        for index in 0..self.dispatch.partitions.len() {
+            self.seek(index);
+        }
+        self.resume_free(|at| fenced.partitions.iter().any(|(fenced, _)| fenced == at));
+    }
+}

@@ -1,0 +1,308 @@
+//! Longer waits: a record that failed is parked in a retry topic, and the later records of its key follow it.
+//!
+//! Each handler with retry topics has one for each wait, `{group}.{topic}.retry.{wait}`, with the partitions of the
+//! source: what was parked from partition 3 lies in partition 3, and whoever owns the source reads it. A record that
+//! fails there goes on to the next topic, and after the last one to the failure policy.
+//!
+//! **Order.** While a key has a record in a retry topic, [`Parking`] says so to every lane of the partition: a later
+//! record of the key is not handled but written behind it, to the topic of the shortest wait that holds one. Its wait
+//! ends with that of the record it follows.
+//!
+//! **What is believed.** A parked record says in its headers where it comes from, how often it was tried, when it is due,
+//! and who wrote it. That is believed only on our own retry topics, and a wait is never longer than the topic's. See
+//! `engine/retries.rs` for which parked records count.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::mutant::{self, Mutant};
+use crate::producer::MessagePayload;
+use crate::record::{Offset, RawRecord, Record, Timestamp, TopicPartition};
+
+/// What the headers of a parked record begin with.
+pub(crate) const PREFIX: &str = "kafka_runtime.retry.";
+
+/// Records of one partition that may be parked at once: with more, the next one that fails waits in its place, which in
+/// the end pauses the partition. It bounds what is remembered (about 50 bytes for each key).
+const MOST_PARKED: usize = 100_000;
+
+/// Returns the name of a retry topic.
+pub(crate) fn topic_name(group_id: &str, topic: &str, wait: Duration) -> String {
+    format!("{group_id}.{topic}.retry.{}", short(wait))
+}
+
+/// A wait as it is written in the attribute: the largest unit that takes it whole.
+fn short(wait: Duration) -> String {
+    let ms = wait.as_millis();
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "m"),
+        (1000, "s"),
+    ];
+    let unit = units
+        .iter()
+        .find(|(size, _)| ms >= *size && ms.is_multiple_of(*size));
+    match unit {
+        Some((size, name)) => format!("{}{name}", ms / size),
+        None => format!("{ms}ms"),
+    }
+}
+
+/// Where a parked record comes from, and when it is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) offset: Offset,
+    pub(crate) timestamp: Timestamp,
+    /// Attempts that it has had.
+    pub(crate) attempts: u32,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) due_ms: i64,
+    /// Who wrote it: one assignment of the source to one process.
+    pub(crate) owner: String,
+}
+
+impl Origin {
+    /// Reads the headers of a record in a retry topic of `source`; `None` if it is not one of ours.
+    pub(crate) fn of(record: &RawRecord<'_>, source: &TopicPartition) -> Option<Self> {
+        let mut found: HashMap<&'static str, String> = HashMap::new();
+        record.headers.each(&mut |name, value| {
+            let name = name.strip_prefix(PREFIX.as_bytes());
+            let known = NAMES.iter().find(|known| name == Some(known.as_bytes()));
+            if let (Some(known), Some(value)) = (known, value)
+                && let Ok(value) = std::str::from_utf8(value)
+            {
+                found.insert(known, value.to_owned());
+            }
+        });
+        let number = |name| found.get(name)?.parse::<i64>().ok();
+        let is_ours = found
+            .get("topic")
+            .is_some_and(|topic| **topic == *source.topic)
+            && number("partition") == Some(source.partition.into());
+        Some(Self {
+            offset: Offset(number("offset").filter(|offset| is_ours && *offset >= 0)?),
+            timestamp: Timestamp::CreateTime(number("timestamp")?),
+            attempts: u32::try_from(number("attempts")?).ok()?,
+            due_ms: number("due")?,
+            owner: found.remove("owner")?,
+        })
+    }
+
+    /// Makes the parked record.
+    pub(crate) fn payload(&self, record: &Record) -> MessagePayload {
+        let mut payload =
+            MessagePayload::of_bytes(record.key(), record.value()).partition(record.partition());
+        for (name, value) in record.headers().iter() {
+            if !name.starts_with(PREFIX.as_bytes()) {
+                payload = payload.header_bytes(name, value);
+            }
+        }
+        let values = [
+            record.topic().to_owned(),
+            record.partition().to_string(),
+            self.offset.to_string(),
+            self.timestamp.millis().unwrap_or(-1).to_string(),
+            self.attempts.to_string(),
+            self.due_ms.to_string(),
+            self.owner.clone(),
+        ];
+        for (name, value) in NAMES.iter().zip(values) {
+            payload = payload.header(format!("{PREFIX}{name}"), value);
+        }
+        payload
+    }
+}
+
+const NAMES: [&str; 7] = [
+    "topic",
+    "partition",
+    "offset",
+    "timestamp",
+    "attempts",
+    "due",
+    "owner",
+];
+
+/// The keys of one source partition that have records in its retry topics, for one assignment of it.
+#[derive(Debug)]
+pub(crate) struct Parking {
+    /// The retry topics, shortest wait first. Stage 1 is the first of them, stage 0 the source itself.
+    pub(crate) topics: Vec<(Arc<str>, Duration)>,
+    /// Counts the assignments of this member.
+    pub(crate) epoch: u64,
+    /// This assignment, in the headers of what it parks.
+    pub(crate) owner: String,
+    keys: Mutex<HashMap<u64, Vec<Parked>, foldhash::fast::RandomState>>,
+    /// Stage and source offset of what lies in the retry topics and was not taken out yet, and at which offset there, if
+    /// that is known. A write that was tried again can lie there twice.
+    expected: Mutex<HashMap<(usize, i64), Option<Offset>, foldhash::fast::RandomState>>,
+    parked: AtomicUsize,
+}
+
+/// What one key has in one stage.
+#[derive(Clone, Copy, Debug, Default)]
+struct Parked {
+    records: u32,
+    due_ms: i64,
+}
+
+/// A stage that a record is parked in, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) stage: usize,
+    pub(crate) due_ms: i64,
+}
+
+impl Parking {
+    pub(crate) fn new(topics: Vec<(Arc<str>, Duration)>, epoch: u64, owner: String) -> Self {
+        Self {
+            topics,
+            epoch,
+            owner,
+            keys: Mutex::default(),
+            expected: Mutex::default(),
+            parked: AtomicUsize::new(0),
+        }
+    }
+
+    /// Says where a record of `stage` has to go because its key has records in a later one, and counts it there.
+    pub(crate) fn follow(&self, chain: Option<u64>, stage: usize) -> Option<Place> {
+        // Relaxed: a key's records are handled one after the other, each sees what the one before it did.
+        if self.parked.load(Ordering::Relaxed) == 0 || mutant::is_active(Mutant::PassParkedKeys) {
+            return None;
+        }
+        let mut keys = self.keys();
+        let stages = keys.get_mut(&chain?)?;
+        let later = stages.iter_mut().enumerate().skip(stage);
+        let (index, parked) = later.into_iter().find(|(_, parked)| parked.records > 0)?;
+        parked.records += 1;
+        self.parked.fetch_add(1, Ordering::Relaxed);
+        Some(Place {
+            stage: index + 1,
+            due_ms: parked.due_ms,
+        })
+    }
+
+    /// Counts a record in a stage.
+    pub(crate) fn enter(&self, chain: Option<u64>, place: Place) {
+        self.parked.fetch_add(1, Ordering::Relaxed);
+        let Some(chain) = chain else {
+            return;
+        };
+        let mut keys = self.keys();
+        let stages = keys
+            .entry(chain)
+            .or_insert_with(|| vec![Parked::default(); self.topics.len()]);
+        let parked = &mut stages[place.stage - 1];
+        parked.records += 1;
+        parked.due_ms = parked.due_ms.max(place.due_ms);
+    }
+
+    /// A record of a stage is finished there: handled, given up, or parked in a later one.
+    pub(crate) fn leave(&self, chain: Option<u64>, stage: usize) {
+        self.parked.fetch_sub(1, Ordering::Relaxed);
+        let mut keys = self.keys();
+        let Some((chain, stages)) = chain.and_then(|chain| Some((chain, keys.get_mut(&chain)?)))
+        else {
+            return;
+        };
+        let parked = &mut stages[stage - 1];
+        parked.records = parked.records.saturating_sub(1);
+        if parked.records == 0 {
+            *parked = Parked::default();
+            if stages.iter().all(|parked| parked.records == 0) {
+                keys.remove(&chain);
+            }
+        }
+    }
+
+    /// A record of this source offset is about to lie in a stage, or lies there at an offset that is known.
+    pub(crate) fn expect(&self, stage: usize, offset: Offset, at: Option<Offset>) {
+        self.expected().insert((stage, offset.0), at);
+    }
+
+    /// True of a record that lies in a stage and is expected there.
+    pub(crate) fn is_expected(&self, stage: usize, offset: Offset, at: Offset) -> bool {
+        let expected = self.expected().get(&(stage, offset.0)).copied();
+        expected.is_some_and(|known| known.is_none_or(|known| known == at))
+    }
+
+    /// Takes a record out of a stage; false if it was not expected there.
+    pub(crate) fn take(&self, stage: usize, offset: Offset) -> bool {
+        self.expected().remove(&(stage, offset.0)).is_some()
+    }
+
+    fn expected(
+        &self,
+    ) -> MutexGuard<'_, HashMap<(usize, i64), Option<Offset>, foldhash::fast::RandomState>> {
+        // Held for a few instructions that do not panic.
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True if no more may be parked.
+    pub(crate) fn is_full(&self) -> bool {
+        self.parked.load(Ordering::Relaxed) >= MOST_PARKED
+    }
+
+    fn keys(&self) -> MutexGuard<'_, HashMap<u64, Vec<Parked>, foldhash::fast::RandomState>> {
+        // Held for a few instructions that do not panic.
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parking() -> Parking {
+        let topics = ["1m", "10m"].map(|name| (Arc::from(name), Duration::from_mins(1)));
+        Parking::new(topics.to_vec(), 1, "me".into())
+    }
+
+    fn place(stage: usize, due_ms: i64) -> Place {
+        Place { stage, due_ms }
+    }
+
+    #[test]
+    fn names_have_the_wait_as_it_is_written() {
+        let name = |seconds| topic_name("g", "t", Duration::from_secs(seconds));
+
+        assert_eq!(name(60), "g.t.retry.1m");
+        assert_eq!(name(90), "g.t.retry.90s");
+        assert_eq!(name(7200), "g.t.retry.2h");
+        assert_eq!(
+            topic_name("g", "t", Duration::from_millis(1500)),
+            "g.t.retry.1500ms"
+        );
+    }
+
+    #[test]
+    fn a_later_record_of_a_key_follows_and_others_do_not() {
+        let parking = parking();
+        parking.enter(Some(7), place(1, 100));
+
+        assert_eq!(parking.follow(Some(8), 0), None);
+        assert_eq!(parking.follow(None, 0), None);
+        assert_eq!(parking.follow(Some(7), 0), Some(place(1, 100)));
+
+        parking.leave(Some(7), 1);
+        assert_eq!(parking.follow(Some(7), 0), Some(place(1, 100)));
+        parking.leave(Some(7), 1);
+        parking.leave(Some(7), 1);
+        assert_eq!(parking.follow(Some(7), 0), None);
+    }
+
+    #[test]
+    fn it_goes_behind_the_last_one() {
+        let parking = parking();
+        // The first has moved on, the second has not yet.
+        parking.enter(Some(7), place(1, 100));
+        parking.enter(Some(7), place(2, 900));
+
+        assert_eq!(parking.follow(Some(7), 0), Some(place(1, 100)));
+        assert_eq!(parking.follow(Some(7), 1), Some(place(2, 900)));
+    }
+}

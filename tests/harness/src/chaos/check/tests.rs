@@ -1,0 +1,784 @@
+//! Ledgers that are wrong on purpose: each is flagged, and for what it is. Those that are right pass.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::duplicates::Cause;
+use super::{Expectation, Judgement, Known, Promise, Verdict, judge};
+use crate::chaos::clock::millis;
+use crate::chaos::evidence::{
+    Content, DeadLetter, End, Evidence, Process, Produced, Strike, StrikeKind,
+};
+use crate::chaos::ledger::{At, Ending, Entry, Line, Partition};
+use crate::chaos::sampler::Sample;
+use crate::chaos::worker::Kind;
+
+const P: Partition = Partition {
+    topic: 0,
+    number: 0,
+};
+
+fn at(offset: i64) -> At {
+    At {
+        partition: P,
+        offset,
+    }
+}
+
+/// Records of one partition: a key and a kind for each offset from 0 on, all there at 0 ms.
+fn produced(records: &[(&str, Kind)]) -> Evidence {
+    let records = records
+        .iter()
+        .zip(0..)
+        .map(|((key, kind), offset)| Produced {
+            offset,
+            key: Some((*key).into()).filter(|key: &std::sync::Arc<str>| !key.is_empty()),
+            n: offset,
+            kind: *kind,
+            ns: 0,
+            content: Some(content(offset)),
+            is_gone: false,
+        });
+    Evidence {
+        topics: vec!["t".into()],
+        group: "g".into(),
+        produced: BTreeMap::from([(P, records.collect())]),
+        ..Evidence::default()
+    }
+}
+
+fn content(offset: i64) -> Content {
+    Content {
+        key: Some(b"k".to_vec()),
+        value: Some(offset.to_string().into_bytes()),
+        headers: vec![("h".into(), None), ("h".into(), Some(Vec::new()))],
+    }
+}
+
+fn letter(offset: i64, class: &str) -> DeadLetter {
+    let mut content = content(offset);
+    for (name, value) in [
+        ("topic", "t"),
+        ("partition", "0"),
+        ("offset", &offset.to_string()),
+        ("group", "g"),
+        ("handler", "t"),
+        ("class", class),
+    ] {
+        let name = format!("kafka_runtime.dead_letter.{name}");
+        content
+            .headers
+            .push((name, Some(value.as_bytes().to_vec())));
+    }
+    DeadLetter { topic: 0, content }
+}
+
+/// A ledger being written: what happened at which millisecond.
+#[derive(Default)]
+struct Story {
+    lines: Vec<Line>,
+    calls: u64,
+    suspensions: Vec<(u64, u64)>,
+}
+
+impl Story {
+    /// Begins with the partition, from this offset on.
+    fn from(ms: u64, offset: i64) -> Self {
+        Self::default().line(ms, Entry::Assigned(vec![(P, Some(offset))]))
+    }
+
+    fn line(mut self, ms: u64, entry: Entry) -> Self {
+        self.lines.push(Line {
+            ns: millis(ms),
+            entry,
+        });
+        self
+    }
+
+    fn begun(mut self, ms: u64, offset: i64, attempt: u32) -> Self {
+        self.calls += 1;
+        let call = self.calls;
+        self.line(
+            ms,
+            Entry::Begun {
+                call,
+                at: at(offset),
+                n: offset,
+                attempt,
+            },
+        )
+    }
+
+    fn ended(self, ms: u64, how: Ending) -> Self {
+        let call = self.calls;
+        self.line(ms, Entry::Ended { call, how })
+    }
+
+    /// A call of 10 ms that ends well.
+    fn handles(self, ms: u64, offset: i64) -> Self {
+        self.begun(ms, offset, 1).ended(ms + 10, Ending::Ok)
+    }
+
+    fn revoked(self, ms: u64, dropped: u64) -> Self {
+        let partitions = vec![P];
+        self.line(
+            ms,
+            Entry::Revoked {
+                partitions,
+                drained_ms: 0,
+                dropped,
+            },
+        )
+    }
+
+    fn suspended(mut self, from: u64, until: u64) -> Self {
+        self.suspensions.push((millis(from), millis(until)));
+        self
+    }
+
+    /// Ends in order 100 ms after it was told to.
+    fn stops(self, ms: u64) -> Process {
+        self.stops_late(ms, 100)
+    }
+
+    fn stops_late(self, ms: u64, after: u64) -> Process {
+        let story = self.line(
+            ms,
+            Entry::Stopped {
+                took_ms: 0,
+                unfinished: 0,
+            },
+        );
+        let told = millis(ms);
+        story.ends(ms + after, End::Terminated { told })
+    }
+
+    fn killed(self, ms: u64) -> Process {
+        self.ends(ms, End::Killed)
+    }
+
+    fn ends(self, ms: u64, end: End) -> Process {
+        Process {
+            name: "w".into(),
+            lane: 0,
+            spawned: 0,
+            ended: millis(ms),
+            end,
+            suspensions: self.suspensions,
+            lines: self.lines,
+        }
+    }
+}
+
+fn sample(ms: u64, offset: i64) -> Sample {
+    Sample {
+        asked: millis(ms),
+        answered: millis(ms),
+        committed: BTreeMap::from([(P, offset)]),
+    }
+}
+
+fn with(
+    mut evidence: Evidence,
+    processes: impl IntoIterator<Item = Process>,
+    committed: i64,
+) -> Evidence {
+    evidence.processes = processes.into_iter().collect();
+    evidence.committed = BTreeMap::from([(P, committed)]);
+    evidence
+}
+
+fn judged(evidence: &Evidence) -> Judgement {
+    judge(evidence, Expectation::default())
+}
+
+/// The one promise that is broken, however often.
+#[track_caller]
+fn broken(evidence: &Evidence) -> Promise {
+    let judgement = judged(evidence);
+    let counts = judgement.counts();
+    assert_eq!(counts.len(), 1, "{:#?}", judgement.violations);
+    counts.into_keys().next().unwrap()
+}
+
+#[track_caller]
+fn passes(evidence: &Evidence) -> Judgement {
+    let judgement = judged(evidence);
+    assert_eq!(judgement.violations, []);
+    assert_eq!(judgement.verdict(), Verdict::Pass);
+    judgement
+}
+
+const OK: (&str, Kind) = ("a", Kind::Ok);
+
+#[test]
+fn a_run_in_which_all_went_well_passes() {
+    let kinds = [
+        OK,
+        ("b", Kind::Transient { fails: 1 }),
+        ("a", Kind::Permanent),
+        ("a", Kind::Decode),
+        ("", Kind::Skip),
+        ("a", Kind::Tombstone),
+        ("b", Kind::Ok),
+    ];
+    let first = Story::from(0, 0)
+        .handles(10, 0)
+        .begun(20, 1, 1)
+        .ended(25, Ending::Failed)
+        .begun(30, 2, 1)
+        .ended(35, Ending::Failed)
+        .line(
+            40,
+            Entry::DeadLettered {
+                at: at(2),
+                attempts: 1,
+            },
+        )
+        .begun(45, 1, 2)
+        .ended(50, Ending::Ok)
+        .revoked(60, 0)
+        .stops(1000);
+    let second = Story::from(70, 3)
+        .line(
+            75,
+            Entry::DeadLettered {
+                at: at(3),
+                attempts: 1,
+            },
+        )
+        .begun(80, 4, 1)
+        .ended(85, Ending::Skip)
+        .line(86, Entry::Skipped { at: at(4) })
+        .handles(90, 5)
+        .handles(110, 6)
+        .stops(1000);
+    let mut evidence = with(produced(&kinds), [first, second], 7);
+    evidence.samples = vec![sample(60, 3), sample(500, 7)];
+    evidence.dead_letters = vec![
+        letter(2, "permanent"),
+        letter(3, "decode"),
+        letter(3, "decode"),
+    ];
+
+    let judgement = passes(&evidence);
+
+    assert_eq!(judgement.figures.finished, 7);
+    assert_eq!(judgement.figures.duplicates, BTreeMap::new());
+    assert_eq!(judgement.figures.rebalances, 1);
+}
+
+#[test]
+fn a_record_below_the_committed_offset_that_was_not_handled_is_lost() {
+    let records = produced(&[("a", Kind::Ok), ("b", Kind::Ok)]);
+    let process = Story::from(0, 0).handles(10, 1).stops(1000);
+
+    assert_eq!(broken(&with(records, [process], 2)), Promise::Lost);
+}
+
+#[test]
+fn a_record_that_is_left_at_the_end_is_unfinished() {
+    let process = Story::from(0, 0).handles(10, 0).stops(1000);
+
+    let evidence = with(produced(&[OK, OK]), [process], 1);
+
+    assert_eq!(broken(&evidence), Promise::Unfinished);
+}
+
+#[test]
+fn a_call_that_failed_finishes_nothing() {
+    let process = Story::from(0, 0)
+        .begun(10, 0, 1)
+        .ended(20, Ending::Dropped)
+        .stops(1000);
+
+    assert_eq!(broken(&with(produced(&[OK]), [process], 1)), Promise::Lost);
+}
+
+#[test]
+fn a_commit_before_the_record_was_finished_is_past_it() {
+    let records = produced(&[OK, ("b", Kind::Ok)]);
+    let process = Story::from(0, 0).handles(10, 1).handles(500, 0).stops(1000);
+    let mut evidence = with(records, [process], 2);
+
+    evidence.samples = vec![sample(505, 2)];
+    assert_eq!(broken(&evidence), Promise::Past);
+
+    evidence.samples = vec![sample(505, 0), sample(510, 2)];
+    passes(&evidence);
+}
+
+#[test]
+fn a_committed_offset_that_goes_back_is_told() {
+    let process = Story::from(0, 0).handles(10, 0).handles(30, 1).stops(1000);
+    let mut evidence = with(produced(&[OK, OK]), [process], 2);
+
+    evidence.samples = vec![sample(100, 2), sample(200, 1)];
+
+    assert_eq!(broken(&evidence), Promise::Regress);
+}
+
+#[test]
+fn a_committed_offset_that_is_gone_at_the_end_is_told() {
+    let process = Story::from(0, 0).handles(10, 0).handles(30, 1).stops(1000);
+    let mut evidence = with(produced(&[OK, OK]), [process], 1);
+
+    evidence.samples = vec![sample(100, 2)];
+
+    assert_eq!(broken(&evidence), Promise::Regress);
+}
+
+#[test]
+fn what_was_never_written_or_was_aborted_must_not_be_handled() {
+    let process = Story::from(0, 0).handles(10, 0).handles(30, 1).stops(1000);
+
+    assert_eq!(
+        broken(&with(produced(&[OK]), [process], 1)),
+        Promise::Phantom
+    );
+}
+
+#[test]
+fn a_handler_sees_the_record_that_is_there() {
+    let mut evidence = with(
+        produced(&[OK]),
+        [Story::from(0, 0).handles(10, 0).stops(1000)],
+        1,
+    );
+    evidence.produced.get_mut(&P).unwrap()[0].n = 7;
+
+    assert_eq!(broken(&evidence), Promise::Garbled);
+}
+
+#[test]
+fn twice_after_a_drained_rebalance_has_no_reason() {
+    let first = Story::from(0, 0)
+        .handles(10, 0)
+        .revoked(5000, 0)
+        .stops(9000);
+    let second = Story::from(5100, 0).handles(5200, 0).stops(9000);
+
+    let evidence = with(produced(&[OK]), [first, second], 1);
+
+    assert_eq!(broken(&evidence), Promise::Duplicate);
+    assert_eq!(judged(&evidence).figures.duplicates[&Cause::None], 1);
+}
+
+#[test]
+fn twice_after_a_kill_is_allowed_for_what_could_not_be_committed() {
+    let records = || produced(&[OK]);
+    let killed_at = |ms| {
+        let first = Story::from(0, 0).handles(10, 0).killed(ms);
+        let second = Story::from(ms + 7000, 0)
+            .handles(ms + 7100, 0)
+            .stops(ms + 9000);
+        with(records(), [first, second], 1)
+    };
+
+    let judgement = passes(&killed_at(1000));
+    assert_eq!(judgement.figures.duplicates[&Cause::Kill], 1);
+    assert_eq!(broken(&killed_at(10_000)), Promise::Duplicate);
+}
+
+#[test]
+fn twice_after_a_kill_is_allowed_above_a_record_that_held_the_commit() {
+    let records = produced(&[("a", Kind::Ok), ("b", Kind::Ok)]);
+    let first = Story::from(0, 0)
+        .handles(10, 1)
+        .begun(30, 0, 1)
+        .killed(10_000);
+    let second = Story::from(17_000, 0)
+        .handles(17_100, 0)
+        .handles(17_200, 1)
+        .stops(18_000);
+
+    let judgement = passes(&with(records, [first, second], 2));
+
+    assert_eq!(judgement.figures.duplicates[&Cause::Kill], 1);
+    assert_eq!(judgement.figures.kills_in_flight, 1);
+}
+
+#[test]
+fn twice_above_a_record_whose_retry_was_given_up_is_held() {
+    let is_held = |is_gone| {
+        let first = Story::from(0, 0)
+            .begun(10, 0, 1)
+            .ended(20, Ending::Failed)
+            .handles(30, 1)
+            .revoked(50, 0)
+            .stops(900);
+        let second = Story::from(100, 0)
+            .handles(110, 0)
+            .handles(130, 1)
+            .stops(900);
+        let records = produced(&[("a", Kind::Transient { fails: 1 }), ("b", Kind::Ok)]);
+        let mut evidence = with(records, [first, second], 2);
+        evidence.produced.get_mut(&P).unwrap()[0].is_gone = is_gone;
+        evidence
+    };
+
+    for is_gone in [false, true] {
+        let judgement = passes(&is_held(is_gone));
+        assert_eq!(judgement.figures.duplicates, [(Cause::Held, 1)].into());
+        let known = Known::DuplicateAboveGivenUpRetry;
+        assert_eq!(judgement.known_counts(), [(known, 1)].into());
+    }
+}
+
+#[test]
+fn no_duplicate_is_allowed_where_none_is_expected() {
+    let first = Story::from(0, 0).handles(10, 0).revoked(100, 1).stops(900);
+    let second = Story::from(200, 0).handles(300, 0).stops(900);
+    let evidence = with(produced(&[OK]), [first, second], 1);
+    let expectation = Expectation {
+        no_duplicates: true,
+        ..Expectation::default()
+    };
+
+    passes(&evidence);
+    assert_eq!(judge(&evidence, expectation).verdict(), Verdict::Fail);
+}
+
+#[test]
+fn twice_in_one_epoch_is_out_of_order() {
+    let process = Story::from(0, 0).handles(10, 0).handles(30, 0).stops(1000);
+
+    let counts = judged(&with(produced(&[OK]), [process], 1)).counts();
+
+    assert!(counts.contains_key(&Promise::Order), "{counts:?}");
+}
+
+#[test]
+fn a_step_back_is_out_of_order() {
+    let process = Story::from(0, 0).handles(10, 1).handles(30, 0).stops(1000);
+
+    assert_eq!(
+        broken(&with(produced(&[OK, OK]), [process], 2)),
+        Promise::Order
+    );
+}
+
+#[test]
+fn a_gap_in_a_key_is_out_of_order() {
+    let first = Story::from(0, 0).handles(10, 0).handles(30, 2).killed(100);
+    let second = Story::from(7000, 1)
+        .handles(7100, 1)
+        .handles(7200, 2)
+        .stops(8000);
+
+    let evidence = with(produced(&[OK, OK, OK]), [first, second], 3);
+
+    assert_eq!(broken(&evidence), Promise::Order);
+}
+
+#[test]
+fn an_epoch_begins_with_the_first_record_of_a_key_that_is_left() {
+    let first = Story::from(0, 0).handles(10, 1).killed(100);
+    let second = Story::from(7000, 0)
+        .handles(7100, 0)
+        .handles(7200, 1)
+        .stops(8000);
+
+    let evidence = with(produced(&[OK, OK]), [first, second], 2);
+
+    assert_eq!(broken(&evidence), Promise::Order);
+}
+
+#[test]
+fn the_next_record_of_a_key_waits_for_the_dead_letter() {
+    let given_up = |written, next| {
+        let letter = Entry::DeadLettered {
+            at: at(0),
+            attempts: 1,
+        };
+        let story = Story::from(0, 0).begun(10, 0, 1).ended(20, Ending::Failed);
+        let process = if written < next {
+            story.line(written, letter).handles(next, 1)
+        } else {
+            story.handles(next, 1).line(written, letter)
+        };
+        let records = produced(&[("a", Kind::Permanent), ("a", Kind::Ok)]);
+        let mut evidence = with(records, [process.stops(1000)], 2);
+        evidence.dead_letters = vec![self::letter(0, "permanent")];
+        evidence
+    };
+
+    passes(&given_up(30, 40));
+    assert_eq!(broken(&given_up(60, 40)), Promise::Order);
+}
+
+#[test]
+fn attempts_count_up() {
+    let process = Story::from(0, 0)
+        .begun(10, 0, 1)
+        .ended(20, Ending::Failed)
+        .begun(30, 0, 3)
+        .ended(40, Ending::Ok)
+        .stops(1000);
+
+    let evidence = with(
+        produced(&[("a", Kind::Transient { fails: 1 })]),
+        [process],
+        1,
+    );
+
+    assert_eq!(broken(&evidence), Promise::Order);
+}
+
+#[test]
+fn records_without_a_key_have_no_order() {
+    let records = produced(&[("", Kind::Ok), ("", Kind::Ok)]);
+    let process = Story::from(0, 0).handles(10, 1).handles(15, 0).stops(1000);
+
+    passes(&with(records, [process], 2));
+}
+
+#[test]
+fn two_calls_of_a_key_at_the_same_time_overlap() {
+    let first = Story::from(0, 0)
+        .begun(10, 0, 1)
+        .revoked(50, 1)
+        .ended(200, Ending::Dropped)
+        .stops(1000);
+    let second = || Story::from(60, 0).handles(100, 0).stops(1000);
+
+    let evidence = with(produced(&[OK]), [first, second()], 1);
+    assert_eq!(broken(&evidence), Promise::Overlap);
+
+    let asleep = Story::from(0, 0)
+        .suspended(20, 190)
+        .begun(10, 0, 1)
+        .ended(200, Ending::Dropped)
+        .line(210, Entry::Lost(vec![P]))
+        .stops(1000);
+    passes(&with(produced(&[OK]), [asleep, second()], 1));
+}
+
+#[test]
+fn a_call_after_the_partition_went_is_foreign() {
+    let first = Story::from(0, 0)
+        .handles(10, 0)
+        .revoked(50, 0)
+        .handles(400, 1)
+        .stops(1000);
+    let second = Story::from(60, 1).handles(100, 1).stops(1000);
+
+    let judgement = judged(&with(produced(&[OK, OK]), [first, second], 2));
+
+    assert!(judgement.counts().contains_key(&Promise::Foreign));
+    assert_eq!(judgement.figures.foreign, 1);
+}
+
+#[test]
+fn a_call_after_another_member_got_the_partition_is_foreign() {
+    let zombie = Story::from(0, 0)
+        .suspended(50, 8000)
+        .handles(10, 0)
+        .handles(8300, 1)
+        .line(8400, Entry::Lost(vec![P]))
+        .stops(9000);
+    let heir = Story::from(6000, 1).handles(6100, 1).stops(9000);
+
+    let mut evidence = with(produced(&[OK, OK]), [zombie, heir], 2);
+
+    let mut judgement = passes(&evidence);
+    assert_eq!(
+        judgement.known_counts(),
+        [(Known::ForeignAfterSleep, 1)].into()
+    );
+    judgement.be_strict();
+    assert_eq!(judgement.verdict(), Verdict::Fail);
+    evidence.processes[0].suspensions.clear();
+    assert!(judged(&evidence).counts().contains_key(&Promise::Foreign));
+}
+
+#[test]
+fn twice_after_a_stop_in_a_rebalance_is_known() {
+    let stopped_at = |ms| {
+        let first = Story::from(0, 0).handles(10, 0).stops(ms);
+        let second = Story::from(ms + 100, 0)
+            .handles(ms + 110, 0)
+            .stops(ms + 200);
+        let mut evidence = with(produced(&[OK]), [first, second], 1);
+        evidence.strikes = vec![strike(0, StrikeKind::Kill)];
+        evidence
+    };
+
+    let judgement = passes(&stopped_at(5000));
+    let known = Known::DuplicateAfterStopInRebalance;
+    assert_eq!(judgement.known_counts(), [(known, 1)].into());
+    assert_eq!(broken(&stopped_at(20_000)), Promise::Duplicate);
+
+    let expectation = Expectation {
+        no_duplicates: true,
+        ..Expectation::default()
+    };
+    let mut judgement = judge(&stopped_at(5000), expectation);
+    assert_eq!(judgement.known_counts(), [(known, 1)].into());
+    judgement.be_strict();
+    assert_eq!(judgement.counts(), [(Promise::Duplicate, 1)].into());
+}
+
+#[test]
+fn dead_letters_are_exact() {
+    let judged_with = |letters: Vec<DeadLetter>| {
+        let process = Story::from(0, 0)
+            .line(
+                10,
+                Entry::DeadLettered {
+                    at: at(0),
+                    attempts: 1,
+                },
+            )
+            .handles(20, 1)
+            .stops(1000);
+        let mut evidence = with(produced(&[("b", Kind::Decode), OK]), [process], 2);
+        evidence.dead_letters = letters;
+        evidence
+    };
+    let changed = |change: fn(&mut Content)| {
+        let mut letter = letter(0, "decode");
+        change(&mut letter.content);
+        judged_with(vec![letter])
+    };
+
+    passes(&judged_with(vec![letter(0, "decode")]));
+    let wrong = [
+        judged_with(Vec::new()),
+        judged_with(vec![letter(0, "decode"), letter(1, "decode")]),
+        judged_with(vec![letter(0, "decode"), letter(9, "decode")]),
+        judged_with(vec![letter(0, "permanent")]),
+        changed(|content| content.value = None),
+        changed(|content| content.key = Some(Vec::new())),
+        changed(|content| content.headers.swap(0, 1)),
+        changed(|content| content.headers.push(("h".into(), None))),
+        changed(|content| {
+            let last = content.headers.last().cloned().unwrap();
+            content.headers.push(last);
+        }),
+        changed(|content| content.headers.clear()),
+    ];
+    for evidence in wrong {
+        assert_eq!(broken(&evidence), Promise::DeadLetter);
+    }
+}
+
+#[test]
+fn records_that_compaction_took_need_not_be_handled() {
+    let mut evidence = produced(&[OK, OK, OK]);
+    evidence.produced.get_mut(&P).unwrap()[1].is_gone = true;
+    let process = Story::from(0, 0).handles(10, 0).handles(30, 2).stops(1000);
+
+    passes(&with(evidence, [process], 3));
+}
+
+#[test]
+fn a_partition_that_stands_still_is_told() {
+    let stands_still = |outage: Option<(u64, u64)>| {
+        let process = Story::from(0, 0)
+            .handles(10, 0)
+            .handles(60_000, 1)
+            .stops(61_000);
+        let mut evidence = with(produced(&[OK, OK]), [process], 2);
+        if let Some((from, until)) = outage {
+            evidence.strikes = vec![
+                strike(from, StrikeKind::Outage),
+                strike(until, StrikeKind::Healed),
+            ];
+        }
+        evidence
+    };
+
+    assert_eq!(broken(&stands_still(None)), Promise::Stall);
+    passes(&stands_still(Some((1000, 50_000))));
+    assert_eq!(broken(&stands_still(Some((1000, 3000)))), Promise::Stall);
+}
+
+fn strike(ms: u64, kind: StrikeKind) -> Strike {
+    Strike {
+        ns: millis(ms),
+        what: format!("{kind:?}"),
+        kind,
+    }
+}
+
+#[test]
+fn a_fault_has_to_be_got_over_in_time() {
+    let got_over_at = |ms| {
+        let first = Story::from(0, 0).handles(10, 0).killed(1000);
+        let second = Story::from(ms - 10, 1).handles(ms, 1).stops(ms + 100);
+        let mut evidence = with(produced(&[OK, OK]), [first, second], 2);
+        evidence.strikes = vec![strike(1000, StrikeKind::Kill)];
+        evidence
+    };
+
+    let judgement = passes(&got_over_at(8000));
+    let expected = (StrikeKind::Kill, Duration::from_millis(7010));
+    assert_eq!(judgement.figures.recoveries, [expected]);
+    assert_eq!(broken(&got_over_at(20_000)), Promise::Stall);
+}
+
+#[test]
+fn a_stop_takes_its_grace_and_two_seconds_at_most() {
+    let evidence = |after| {
+        let process = Story::from(0, 0).handles(10, 0).stops_late(1000, after);
+        with(produced(&[OK]), [process], 1)
+    };
+
+    passes(&evidence(6900));
+    assert_eq!(broken(&evidence(7100)), Promise::Stop);
+}
+
+#[test]
+fn a_worker_that_ends_by_itself_is_told() {
+    let process = Story::from(0, 0)
+        .handles(10, 0)
+        .ends(1000, End::ByItself("signal 11".into()));
+
+    assert_eq!(broken(&with(produced(&[OK]), [process], 1)), Promise::Death);
+}
+
+#[test]
+fn a_run_without_its_faults_proves_nothing() {
+    let process = Story::from(0, 0).handles(10, 0).stops(1000);
+    let evidence = with(produced(&[OK]), [process], 1);
+    let wanted = [
+        Expectation {
+            kills_in_flight: 1,
+            ..Expectation::default()
+        },
+        Expectation {
+            rebalances: 1,
+            ..Expectation::default()
+        },
+        Expectation {
+            losses: 1,
+            ..Expectation::default()
+        },
+        Expectation {
+            outages: 1,
+            ..Expectation::default()
+        },
+        Expectation {
+            dead_letters: 1,
+            ..Expectation::default()
+        },
+    ];
+
+    for expectation in wanted {
+        let judgement = judge(&evidence, expectation);
+        assert_eq!(
+            judgement.verdict(),
+            Verdict::Inconclusive,
+            "{expectation:?}"
+        );
+    }
+}
+
+#[test]
+fn a_run_without_records_proves_nothing() {
+    assert_eq!(
+        judged(&Evidence::default()).verdict(),
+        Verdict::Inconclusive
+    );
+}

@@ -1,0 +1,583 @@
+//! Runs a scenario: writes, hurts, waits until all is quiet, and gathers what was left behind.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use test_support::{KafkaCluster, StoredRecord, Topics};
+use tokio::runtime::{Handle, Runtime};
+
+use super::clock;
+use super::evidence::{
+    Content, DeadLetter, Evidence, Limits, Process, Produced, Strike, StrikeKind,
+};
+use super::fault::{Brokers, Fault, Planned};
+use super::fleet::Fleet;
+use super::interrupt::Interrupt;
+use super::ledger::Partition;
+use super::network;
+use super::progress::progress;
+use super::sampler::Sampler;
+use super::scenario::Scenario;
+use super::worker::{Kind, WorkerArgs};
+use super::workload::Flavour;
+use super::writer::{self, Assignment, Written};
+
+const TICK: Duration = Duration::from_millis(20);
+const TELL: Duration = Duration::from_secs(2);
+
+/// Until the first record is committed: workers start, join, and have their dead letter topics made.
+const FIRST_COMMIT: Duration = Duration::from_mins(1);
+
+/// From the last fault until everything is committed.
+const QUIET: Duration = Duration::from_mins(2);
+
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A worker that has not ended by then never will.
+const END: Duration = Duration::from_secs(20);
+
+/// A cluster, and what looks at it.
+pub(crate) struct Stage {
+    cluster: KafkaCluster,
+    tokio: Handle,
+    topics: Topics,
+    interrupt: Interrupt,
+}
+
+impl Stage {
+    /// Starts three nodes.
+    pub(crate) fn set(
+        version: &str,
+        tokio: &Runtime,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Self> {
+        let started = Instant::now();
+        progress(&format!("starting Apache Kafka {version} (3 nodes) …"));
+        let cluster = KafkaCluster::builder()
+            .nodes(3)
+            .proxied(true)
+            .version(version)
+            // With KIP-848 it is not the members that say how long they may be silent.
+            .property("group.consumer.session.timeout.ms", "6000")
+            .property("log.cleaner.backoff.ms", "500")
+            .start()?;
+        progress(&format!(
+            "ready after {:.1} s",
+            started.elapsed().as_secs_f32()
+        ));
+        Ok(Self {
+            topics: Topics::new(cluster.bootstrap_servers())?,
+            cluster,
+            tokio: tokio.handle().clone(),
+            interrupt: interrupt.clone(),
+        })
+    }
+}
+
+/// Runs a scenario. Ledgers and logs go to `folder`.
+pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::Result<Evidence> {
+    let prefix = format!("{}-{}", scenario.name, scenario.seed);
+    let prefix = test_support::unique_name(&prefix);
+    let names: Vec<String> = scenario
+        .topics
+        .iter()
+        .map(|topic| format!("{prefix}.{}", topic.name))
+        .collect();
+    for (name, plan) in names.iter().zip(&scenario.topics) {
+        let properties: &[(&str, &str)] = match plan.flavour {
+            Flavour::Compacted => &COMPACTED,
+            Flavour::Plain | Flavour::Transactional => &[],
+        };
+        stage
+            .tokio
+            .block_on(stage.topics.create_with(name, plan.partitions, properties))?;
+    }
+    // The nodes hear of new topics one after the other, and a worker that asks the last one ends for want of its topic.
+    stage.interrupt.sleep(Duration::from_secs(1))?;
+    let interrupt = stage.interrupt.part();
+    let servers = stage.cluster.bootstrap_servers().to_owned();
+    let fleet = Fleet::new(
+        folder,
+        WorkerArgs {
+            servers: if scenario.is_proxied {
+                network::servers(&stage.cluster)?
+            } else {
+                servers.clone()
+            },
+            group: prefix.clone(),
+            topic: names.clone(),
+            ledger: folder.to_owned(),
+            protocol: scenario.protocol,
+            session_ms: millis(scenario.session),
+            grace_ms: millis(GRACE),
+            work_ms: millis(scenario.work),
+            client_debug: scenario.client_debug.clone(),
+        },
+    )?;
+    let partitions: Vec<(String, i32)> = names
+        .iter()
+        .zip(&scenario.topics)
+        .map(|(name, plan)| (name.clone(), plan.partitions))
+        .collect();
+    let sampler = Sampler::new(&servers, &prefix, &partitions)?;
+    let written = Arc::new(writer::Progress::default());
+    let assignment = Assignment {
+        servers,
+        topics: names
+            .iter()
+            .cloned()
+            .zip(scenario.topics.iter().copied())
+            .collect(),
+        seed: scenario.seed,
+        rate: scenario.rate,
+    };
+    let mut conductor = Conductor {
+        stage,
+        scenario,
+        names: &names,
+        group: &prefix,
+        fleet,
+        sampler: &sampler,
+        written: &written,
+        interrupt: &interrupt,
+        strikes: Vec::new(),
+        since: Instant::now(),
+        told: Instant::now(),
+        done: 0,
+        is_closing: false,
+    };
+    let (processes, strikes, records) = thread::scope(|scope| {
+        let writing = scope.spawn(|| writer::write(&assignment, &written, &interrupt));
+        scope.spawn(|| sampler.run(|| false, &interrupt));
+        let conducted = conductor.conduct(scope);
+        interrupt.end();
+        let wrote = writing.join();
+        let conducted = conducted?;
+        match wrote {
+            Ok(result) => result.context("write the records")?,
+            Err(_) => bail!("the writer panicked"),
+        }
+        anyhow::Ok(conducted)
+    })?;
+    let committed = committed_at_the_end(&sampler)?;
+    let produced = produced(stage, scenario, &names, records)?;
+    Ok(Evidence {
+        produced,
+        dead_letters: dead_letters(stage, &prefix, &names)?,
+        topics: names,
+        group: prefix,
+        processes,
+        samples: sampler.take_samples(),
+        committed,
+        strikes,
+        limits: Limits {
+            grace: GRACE,
+            member_expiry: scenario.session + Duration::from_secs(3),
+            kill_recovery: scenario.session + Duration::from_secs(10),
+            ..Limits::default()
+        },
+    })
+}
+
+/// Small segments that are rolled and cleaned all the time.
+const COMPACTED: [(&str, &str); 5] = [
+    ("cleanup.policy", "compact"),
+    ("segment.ms", "1000"),
+    ("min.cleanable.dirty.ratio", "0.01"),
+    ("delete.retention.ms", "100"),
+    ("max.compaction.lag.ms", "2000"),
+];
+
+struct Conductor<'a> {
+    stage: &'a Stage,
+    scenario: &'a Scenario,
+    names: &'a [String],
+    group: &'a str,
+    fleet: Fleet,
+    sampler: &'a Sampler,
+    written: &'a writer::Progress,
+    interrupt: &'a Interrupt,
+    strikes: Vec<Strike>,
+    since: Instant,
+    told: Instant,
+    /// Faults that have been done.
+    done: usize,
+    /// Nobody is needed any more.
+    is_closing: bool,
+}
+
+/// Brokers that are being started.
+type Starting<'scope> = thread::ScopedJoinHandle<'scope, anyhow::Result<()>>;
+
+impl<'a> Conductor<'a> {
+    fn conduct<'scope>(
+        &mut self,
+        scope: &'scope thread::Scope<'scope, '_>,
+    ) -> anyhow::Result<(Vec<Process>, Vec<Strike>, Vec<Written>)>
+    where
+        'a: 'scope,
+    {
+        for _ in 0..self.scenario.workers {
+            self.fleet.join()?;
+        }
+        self.wait("the first commit", FIRST_COMMIT, |this| {
+            !this.sampler.latest().is_empty()
+        })?;
+
+        let begun = Instant::now();
+        let mut starting: Option<Starting<'scope>> = None;
+        for Planned { at, fault } in &self.scenario.schedule.0 {
+            while begun.elapsed() < *at || (starting.is_some() && fault.is_of_brokers()) {
+                self.tick()?;
+                self.healed(&mut starting)?;
+            }
+            self.strike(*fault, scope, &mut starting)?;
+            self.done += 1;
+        }
+        while starting.is_some() {
+            self.tick()?;
+            self.healed(&mut starting)?;
+        }
+
+        self.written.is_hurried.store(true, Ordering::SeqCst);
+        if self.fleet.running() == 0 {
+            self.fleet.join()?;
+        }
+        self.wait("the writer", QUIET, |this| {
+            this.written.is_done.load(Ordering::SeqCst)
+        })?;
+        let records = self.written.take_written();
+        let targets = self.targets(&records)?;
+        let quiet = self.wait("all to be committed", QUIET, |this| {
+            let committed = this.sampler.latest();
+            targets
+                .iter()
+                .all(|(partition, target)| committed.get(partition) >= Some(target))
+        });
+        if let Err(error) = quiet {
+            self.interrupt.check()?;
+            progress(&format!("{error:#}"));
+        }
+        self.is_closing = true;
+        self.fleet.resume()?;
+        while self.fleet.running() > 0 {
+            self.fleet.terminate(0)?;
+        }
+        let ended = self.wait("the workers to end", END, |this| this.fleet.alive() == 0);
+        if let Err(error) = ended {
+            self.interrupt.check()?;
+            progress(&format!("{error:#}"));
+        }
+        Ok((
+            self.fleet.close()?,
+            std::mem::take(&mut self.strikes),
+            records,
+        ))
+    }
+
+    /// Waits until something is so, and looks after the workers meanwhile.
+    fn wait(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        is_so: impl Fn(&Self) -> bool,
+    ) -> anyhow::Result<()> {
+        let until = Instant::now() + limit;
+        while !is_so(self) {
+            if Instant::now() >= until {
+                bail!("waited {limit:?} for {what} in vain");
+            }
+            self.tick()?;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> anyhow::Result<()> {
+        self.interrupt.sleep(TICK)?;
+        for name in self.fleet.look()? {
+            progress(&format!("{name} ended, and nobody told it to"));
+            if !self.is_closing {
+                self.fleet.join()?;
+            }
+        }
+        if self.told.elapsed() >= TELL {
+            self.told = Instant::now();
+            let committed: i64 = self.sampler.latest().values().sum();
+            progress(&format!(
+                "{} seed {}: {:>3} s, {} written, up to {committed} committed, {} workers, {} of {} faults",
+                self.scenario.name,
+                self.scenario.seed,
+                self.since.elapsed().as_secs(),
+                self.written.acknowledged.load(Ordering::SeqCst),
+                self.fleet.running(),
+                self.done,
+                self.scenario.schedule.0.len(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn strike<'scope>(
+        &mut self,
+        fault: Fault,
+        scope: &'scope thread::Scope<'scope, '_>,
+        starting: &mut Option<Starting<'scope>>,
+    ) -> anyhow::Result<()>
+    where
+        'a: 'scope,
+    {
+        let ns = clock::now();
+        let (kind, whom) = match fault {
+            Fault::Kill(choice) => (StrikeKind::Kill, self.fleet.kill(choice)?),
+            Fault::Terminate(choice) => (StrikeKind::Terminate, self.fleet.terminate(choice)?),
+            Fault::Join => (StrikeKind::Join, Some(self.fleet.join()?)),
+            Fault::Suspend(choice) => (StrikeKind::Suspend, self.fleet.suspend(choice)?),
+            Fault::Resume => (StrikeKind::Resume, Some(self.fleet.resume()?.join(" "))),
+            Fault::KillBrokers(which) => (StrikeKind::Outage, self.kill_brokers(which)?),
+            Fault::Network(fault) => {
+                network::hurt(&self.stage.cluster, fault);
+                (StrikeKind::Outage, Some(String::new()))
+            }
+            Fault::HealNetwork => {
+                network::heal(&self.stage.cluster);
+                (StrikeKind::Healed, Some(String::new()))
+            }
+            Fault::StartBrokers => {
+                let cluster = &self.stage.cluster;
+                *starting = Some(scope.spawn(|| start_all(cluster)));
+                return Ok(()); // told when they serve
+            }
+        };
+        match whom {
+            Some(whom) => self.note(ns, format!("{fault} {whom}").trim_end().to_owned(), kind),
+            None => progress(&format!("{fault}: there is nobody")),
+        }
+        Ok(())
+    }
+
+    /// Takes note of brokers that serve again.
+    fn healed(&mut self, starting: &mut Option<Starting<'_>>) -> anyhow::Result<()> {
+        let Some(handle) = starting.take_if(|handle| handle.is_finished()) else {
+            return Ok(());
+        };
+        match handle.join() {
+            Ok(result) => result.context("start the brokers again")?,
+            Err(_) => bail!("starting brokers panicked"),
+        }
+        self.note(
+            clock::now(),
+            "brokers serve again".into(),
+            StrikeKind::Healed,
+        );
+        Ok(())
+    }
+
+    fn note(&mut self, ns: clock::Nanos, what: String, kind: StrikeKind) {
+        progress(&format!("    {what}"));
+        self.strikes.push(Strike { ns, what, kind });
+    }
+
+    fn kill_brokers(&self, which: Brokers) -> anyhow::Result<Option<String>> {
+        let leader = |topic: &str, number: i32| -> anyhow::Result<Option<i32>> {
+            let described = self
+                .stage
+                .tokio
+                .block_on(self.stage.topics.describe(topic))?;
+            let mut found = described.into_iter().flatten();
+            Ok(found
+                .find(|one| one.partition == number)
+                .and_then(|one| one.leader))
+        };
+        let id = match which {
+            Brokers::All => None,
+            Brokers::Leader => Some(leader(&self.names[0], 0)?),
+            Brokers::Coordinator => {
+                let number = offsets_partition(self.group, OFFSETS_PARTITIONS);
+                Some(leader("__consumer_offsets", number)?)
+            }
+        };
+        let mut killed = Vec::new();
+        for node in self.stage.cluster.nodes() {
+            let is_meant = match id {
+                None => true,
+                Some(id) => id.is_some_and(|id| usize::try_from(id) == Ok(node.id())),
+            };
+            if is_meant {
+                node.kill();
+                killed.push(node.id().to_string());
+            }
+        }
+        Ok(Some(killed.join(" ")).filter(|killed| !killed.is_empty()))
+    }
+
+    /// What has to be committed of each partition when all is done: one past its last record that counts.
+    fn targets(&self, written: &[Written]) -> anyhow::Result<BTreeMap<Partition, i64>> {
+        let mut targets: BTreeMap<Partition, i64> = BTreeMap::new();
+        let mut reaches = |partition, offset| {
+            let target = targets.entry(partition).or_insert(0);
+            *target = (*target).max(offset);
+        };
+        for one in written {
+            if self.scenario.topics[one.at.partition.topic].flavour != Flavour::Transactional {
+                reaches(one.at.partition, one.at.offset + 1);
+            }
+        }
+        for (topic, plan) in self.scenario.topics.iter().enumerate() {
+            if plan.flavour == Flavour::Transactional {
+                for record in read(self.stage, &self.names[topic])? {
+                    let number = record.partition;
+                    reaches(Partition { topic, number }, record.offset + 1);
+                }
+            }
+        }
+        Ok(targets)
+    }
+}
+
+/// Starts all nodes that are down, at once: a majority of them is needed before any serves.
+fn start_all(cluster: &KafkaCluster) -> anyhow::Result<()> {
+    thread::scope(|scope| {
+        let nodes = cluster.nodes().iter();
+        let starting: Vec<_> = nodes
+            .map(|node| scope.spawn(|| node.start_again()))
+            .collect();
+        for node in starting {
+            match node.join() {
+                Ok(result) => result?,
+                Err(_) => bail!("starting a broker panicked"),
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The rig's `offsets.topic.num.partitions`.
+const OFFSETS_PARTITIONS: i32 = 4;
+
+/// Which partition of `__consumer_offsets` a group is in; its leader is the group's coordinator.
+fn offsets_partition(group: &str, partitions: i32) -> i32 {
+    // Java's String.hashCode, for ASCII.
+    let hash = group.bytes().fold(0_i32, |hash, byte| {
+        hash.wrapping_mul(31).wrapping_add(i32::from(byte))
+    });
+    (hash & i32::MAX) % partitions
+}
+
+fn committed_at_the_end(sampler: &Sampler) -> anyhow::Result<BTreeMap<Partition, i64>> {
+    let mut tries = 0;
+    loop {
+        match sampler.sample() {
+            Ok(sample) => return Ok(sample.committed),
+            Err(error) if tries >= 10 => return Err(error).context("read what is committed"),
+            Err(_) => tries += 1,
+        }
+    }
+}
+
+fn read(stage: &Stage, topic: &str) -> anyhow::Result<Vec<StoredRecord>> {
+    Ok(stage.tokio.block_on(stage.topics.read_all(topic))?)
+}
+
+/// Puts together what was acknowledged and what is there.
+fn produced(
+    stage: &Stage,
+    scenario: &Scenario,
+    names: &[String],
+    written: Vec<Written>,
+) -> anyhow::Result<BTreeMap<Partition, Vec<Produced>>> {
+    let mut there: BTreeMap<(Partition, i64), Content> = BTreeMap::new();
+    for (topic, name) in names.iter().enumerate() {
+        progress(&format!("reading {name} back"));
+        for record in read(stage, name)? {
+            let partition = Partition {
+                topic,
+                number: record.partition,
+            };
+            there.insert((partition, record.offset), content(record));
+        }
+    }
+    let mut produced: BTreeMap<Partition, Vec<Produced>> = BTreeMap::new();
+    for one in written {
+        let partition = one.at.partition;
+        let content = there.remove(&(partition, one.at.offset));
+        let is_gone = match (&content, scenario.topics[partition.topic].flavour) {
+            (Some(_), _) => false,
+            (None, Flavour::Compacted) => true,
+            (None, Flavour::Transactional) => continue, // aborted
+            (None, Flavour::Plain) => {
+                bail!(
+                    "the cluster lost {} offset {}, which it had acknowledged",
+                    names[partition.topic],
+                    one.at.offset
+                )
+            }
+        };
+        let must_be_dead = matches!(one.kind, Kind::Decode | Kind::Permanent | Kind::Panic);
+        produced.entry(partition).or_default().push(Produced {
+            offset: one.at.offset,
+            key: one.key,
+            n: one.n,
+            kind: one.kind,
+            ns: one.ns,
+            content: content.filter(|_| must_be_dead),
+            is_gone,
+        });
+    }
+    if let Some(((partition, offset), _)) = there.first_key_value() {
+        bail!(
+            "{} offset {offset} was written, but never acknowledged",
+            names[partition.topic]
+        );
+    }
+    for records in produced.values_mut() {
+        records.sort_by_key(|record| record.offset);
+    }
+    Ok(produced)
+}
+
+fn dead_letters(stage: &Stage, group: &str, names: &[String]) -> anyhow::Result<Vec<DeadLetter>> {
+    let mut letters = Vec::new();
+    for (topic, name) in names.iter().enumerate() {
+        let records = read(stage, &format!("{group}.{name}.dlq"))?;
+        letters.extend(records.into_iter().map(|record| DeadLetter {
+            topic,
+            content: content(record),
+        }));
+    }
+    Ok(letters)
+}
+
+fn content(record: StoredRecord) -> Content {
+    Content {
+        key: record.key,
+        value: record.value,
+        headers: record.headers,
+    }
+}
+
+/// Removes what a scenario left that nobody needs.
+pub(crate) fn clean(folder: &Path) {
+    let _ = fs::remove_dir_all(folder);
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::offsets_partition;
+
+    #[test]
+    fn a_group_has_the_partition_that_the_broker_gives_it() {
+        // "hello".hashCode() is 99162322, "polygenelubricants".hashCode() is i32::MIN.
+        assert_eq!(offsets_partition("hello", 50), 99_162_322 % 50);
+        assert_eq!(offsets_partition("polygenelubricants", 50), 0);
+    }
+}
