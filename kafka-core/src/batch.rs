@@ -437,7 +437,7 @@ impl<T: IntoBatchOutcome, E: HandlerError> IntoBatchOutcome for Result<T, E> {
 }
 
 /// A [`BatchOutcome`] whose errors are classified.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Verdicts {
     collected: Option<usize>,
     named: usize,

@@ -198,6 +198,10 @@ impl HandlerContext {
         self.attempt
     }
 
+    pub(crate) fn epoch(&self) -> u64 {
+        self.lane.epoch
+    }
+
     pub(crate) fn classifiers(&self) -> &Classifiers {
         &self.lane.services.classifiers
     }
@@ -316,7 +320,7 @@ impl RecordMetadata {
     /// gets, and a call of an earlier one is never started. Members count for themselves: to order writes of several
     /// processes, compare offsets.
     pub fn epoch(&self) -> u64 {
-        self.cx.lane.epoch
+        self.cx.epoch()
     }
 
     /// Returns the consumer group that handles the record.

@@ -33,18 +33,14 @@ pub(super) struct Work {
     counts: bool,
 }
 
-/// What becomes of a record that is not finished.
+/// What is next for a record that is not finished.
 pub(super) enum Next {
     /// Another attempt.
     RetryAt(Instant),
-    /// To be parked in the next retry topic.
-    Park(Failure),
+    /// It has had its last attempt here: a retry topic, or the failure policy.
+    GiveUp(Failure),
     /// To be parked behind a record of its key.
-    Follow(Place),
-    /// To be written to this dead letter topic.
-    DeadLetter(Arc<str>, Failure),
-    /// It is kept, and what waits for it, until the group has ended.
-    Stop,
+    Follow(Place, Arc<Parking>),
 }
 
 /// A write that ends when the broker has acknowledged it.
@@ -124,32 +120,7 @@ impl Work {
         {
             return Some(self.retry_after(after, &failure, lane));
         }
-        let may_park = |parking: &LaneParking| parking.parking.topics.len() > parking.stage;
-        if kind.is_retried() && lane.parking.as_ref().is_some_and(may_park) {
-            return Some(Next::Park(failure));
-        }
-        let record = self.record();
-        match lane.handler.on_failure {
-            FailurePolicy::DeadLetter => {
-                let group_id = &lane.group.group_id;
-                let topic = lane.handler.dead_letter_topic(group_id, record.topic());
-                Some(if *topic == *record.topic() {
-                    stop(&record, &failure, lane)
-                } else {
-                    Next::DeadLetter(topic, failure)
-                })
-            }
-            FailurePolicy::Skip => {
-                observers.emit(&Event::Skipped {
-                    record: &record,
-                    handler,
-                    reason: None,
-                    failure: Some(&failure),
-                });
-                None
-            }
-            FailurePolicy::Stop => Some(stop(&record, &failure, lane)),
-        }
+        Some(Next::GiveUp(failure))
     }
 
     /// Decides about a record of a call that failed as a whole: it is tried again alone.
@@ -178,61 +149,96 @@ impl Work {
         Next::RetryAt(Instant::now() + after)
     }
 
-    /// Begins with what is next: the stage of the record's slot.
-    pub(super) fn begin(&self, next: Next, lane: &LaneShared) -> Stage {
+    /// Begins with what is next: the stage of the record's slot; `None`: it may be acked.
+    pub(super) fn begin(&self, next: Next, lane: &LaneShared) -> Option<Stage> {
         match next {
-            Next::RetryAt(at) => Stage::Backoff(Box::pin(tokio::time::sleep_until(at))),
-            Next::Park(failure) => match &lane.parking {
-                Some(parking) => self.park(parking, &failure, lane),
-                None => unreachable!("a record is parked where there are retry topics"),
-            },
-            Next::Follow(place) => match &lane.parking {
-                Some(parking) => {
-                    Stage::GivingUp(self.write_parked(place, &parking.parking, None, lane))
+            Next::RetryAt(at) => Some(Stage::Backoff(Box::pin(tokio::time::sleep_until(at)))),
+            Next::GiveUp(failure) => {
+                let parking = lane.parking.as_ref();
+                let parking = parking.filter(|_| failure.kind().is_retried());
+                match parking.and_then(|parking| self.park(parking, &failure, lane)) {
+                    Some(stage) => Some(stage),
+                    None => self.give_up(failure, lane),
                 }
-                None => unreachable!("a record is parked where there are retry topics"),
-            },
-            Next::DeadLetter(topic, failure) => {
-                let letter = DeadLetter {
-                    record: self.record(),
-                    topic,
-                    group_id: Arc::clone(&lane.group.group_id),
-                    handler: Arc::clone(&lane.handler.name),
-                    attempts: self.attempt,
-                    failure,
-                };
-                let write = lane.group.dead_letters.write(letter);
-                Stage::GivingUp(hastily(write, Mutant::AckBeforeDeadLetter))
             }
-            Next::Stop => Stage::Stopped,
+            Next::Follow(place, parking) => {
+                let write = self.write_parked(place, &parking, None, lane);
+                Some(Stage::GivingUp(write))
+            }
         }
     }
 
-    /// Parks a record that failed in the next retry topic.
+    /// Hands a record that has had its last attempt to the failure policy.
+    fn give_up(&self, failure: Failure, lane: &LaneShared) -> Option<Stage> {
+        let record = self.record();
+        match lane.handler.on_failure {
+            FailurePolicy::DeadLetter => {
+                let group_id = &lane.group.group_id;
+                let topic = lane.handler.dead_letter_topic(group_id, record.topic());
+                if *topic == *record.topic() {
+                    return Some(stop(&record, &failure, lane));
+                }
+                let write = lane.group.dead_letters.write(DeadLetter {
+                    record,
+                    topic,
+                    group_id: Arc::clone(group_id),
+                    handler: Arc::clone(&lane.handler.name),
+                    attempts: self.attempt,
+                    failure,
+                });
+                let write = hastily(write, Mutant::AckBeforeDeadLetter);
+                Some(Stage::GivingUp(write))
+            }
+            FailurePolicy::Skip => {
+                lane.group.observers.emit(&Event::Skipped {
+                    record: &record,
+                    handler: &lane.handler.name,
+                    reason: None,
+                    failure: Some(&failure),
+                });
+                None
+            }
+            FailurePolicy::Stop => Some(stop(&record, &failure, lane)),
+        }
+    }
+
+    /// Parks a record that failed in the next retry topic; `None` if there is none.
     fn park(
         &self,
         LaneParking { parking, stage }: &LaneParking,
         failure: &Failure,
         lane: &LaneShared,
-    ) -> Stage {
+    ) -> Option<Stage> {
+        let (_, wait) = parking.topics.get(*stage)?;
         if parking.is_full() {
             // It waits here, and tries to be parked again after its next attempt.
-            return Stage::Backoff(Box::pin(tokio::time::sleep(lane.handler.retry.max)));
+            let wait = tokio::time::sleep(lane.handler.retry.max);
+            return Some(Stage::Backoff(Box::pin(wait)));
         }
-        let (_, wait) = &parking.topics[*stage];
         let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
         let place = Place {
             stage: stage + 1,
             due_ms: unix_ms().saturating_add(wait),
         };
         parking.enter(self.chain, place);
-        Stage::GivingUp(self.write_parked(place, parking, Some(failure), lane))
+        let write = self.write_parked(place, parking, Some(failure), lane);
+        Some(Stage::GivingUp(write))
     }
 
     /// Decides before an attempt whether the record has to be parked, because its key has records in a retry topic.
     pub(super) fn follow(&self, lane: &LaneShared) -> Option<Next> {
         let LaneParking { parking, stage } = lane.parking.as_ref()?;
-        parking.follow(self.chain, *stage).map(Next::Follow)
+        let place = parking.follow(self.chain, *stage)?;
+        Some(Next::Follow(place, Arc::clone(parking)))
+    }
+
+    /// Decides again about a record that has failed, when those of its key that failed before it are settled: if they are
+    /// parked, it is parked behind them.
+    pub(super) fn behind(&self, next: Next, lane: &LaneShared) -> Next {
+        match next {
+            Next::GiveUp(failure) if failure.kind().is_retried() => Next::GiveUp(failure),
+            next => self.follow(lane).unwrap_or(next),
+        }
     }
 
     fn write_parked(
@@ -269,7 +275,7 @@ impl Work {
 }
 
 /// Ends the runtime because of a record; it is never acked.
-fn stop(record: &Record, failure: &Failure, lane: &LaneShared) -> Next {
+fn stop(record: &Record, failure: &Failure, lane: &LaneShared) -> Stage {
     lane.group.observers.emit(&Event::Stopping {
         record,
         handler: &lane.handler.name,
@@ -281,7 +287,7 @@ fn stop(record: &Record, failure: &Failure, lane: &LaneShared) -> Next {
         class: failure.kind(),
         error: failure.error().to_string(),
     });
-    Next::Stop
+    Stage::Stopped
 }
 
 /// Under a mutant, a write that is taken for done as soon as it has begun.

@@ -13,7 +13,7 @@
 //!             │                                backoff, call, … or given up ─► ack ──────┘
 //! ```
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -27,7 +27,7 @@ use super::attempt::{Next, Work};
 use super::lane::{LaneDriver, TURN};
 use super::lane_task::{LaneShared, lock};
 use super::slots::{Admitted, Intake, Slots, Slotted, Stage, panicked};
-use crate::batch::{Batch, BatchRecord, BatchResult};
+use crate::batch::{Batch, BatchRecord, BatchResult, Verdicts};
 use crate::decode_error::DecodeError;
 use crate::extract::HandlerContext;
 use crate::mutant::{self, Mutant};
@@ -38,6 +38,8 @@ use crate::record::{Record, RecordBatch};
 /// What a slot has to do: a batch, or one record alone.
 pub(super) struct Run {
     works: Vec<Work>,
+    /// Records that the call is not given: each is the last of its key here, and its turn comes after the call.
+    undecoded: Vec<(Work, Failure)>,
     /// Its one record has failed, or is parked, and is the one of its chain that may go on.
     is_alone: bool,
 }
@@ -180,18 +182,27 @@ where
         }
         if let (true, Some(probed)) = (admitted.is_probe, works[0].chain) {
             let is_behind = |work: &mut Work| work.chain == Some(probed);
-            let behind = self.filling.extract_if(.., is_behind);
-            let behind = behind.map(Work::into_waiting).collect::<Vec<_>>();
-            let chain = self.chains.entry(probed).or_default();
-            behind
-                .into_iter()
-                .rev()
-                .for_each(|waiting| chain.waiting.push_front(waiting));
+            let behind = self.filling.extract_if(.., is_behind).collect();
+            self.put_back(behind);
         }
-        let is_alone = false;
-        let slot = self.slots.occupy(Run { works, is_alone }, lane);
+        let run = Run {
+            works,
+            undecoded: Vec::new(),
+            is_alone: false,
+        };
+        let slot = self.slots.occupy(run, lane);
         self.slots.give(slot, admitted);
         self.start(slot, lane, cx);
+    }
+
+    /// Makes records that were not started wait for their keys, which are busy.
+    fn put_back(&mut self, works: Vec<Work>) {
+        for work in works.into_iter().rev() {
+            let chain = work.chain.and_then(|chain| self.chains.get_mut(&chain));
+            if let Some(chain) = chain {
+                chain.waiting.push_front(work.into_waiting());
+            }
+        }
     }
 
     /// Decodes a record; whatever is wrong with it is its own failure, and not the batch's.
@@ -236,21 +247,26 @@ where
         }
     }
 
-    /// Gives a record a slot of its own for what is next, as soon as those of its key that went before it are settled.
+    /// Does what is next for a record, as soon as those of its key that failed before it are settled.
     fn set_aside(&mut self, work: Work, next: Next, is_alone: bool, lane: &Arc<LaneShared>) {
         let chain = work.chain.and_then(|chain| self.chains.get_mut(&chain));
-        if let Some(chain) = chain
-            && !is_alone
-        {
-            if chain.is_failing {
-                // What is parked behind another must not be before it is.
-                return chain.failed.push_back((work, next));
-            }
+        if let Some(chain) = chain.filter(|chain| chain.is_failing && !is_alone) {
+            return chain.failed.push_back((work, next));
+        }
+        match work.begin(next, lane) {
+            Some(stage) => self.keep(work, stage, lane),
+            None => self.settle_one(&work, is_alone, lane),
+        }
+    }
+
+    /// Gives a record a slot of its own.
+    fn keep(&mut self, work: Work, stage: Stage, lane: &Arc<LaneShared>) {
+        if let Some(chain) = work.chain.and_then(|chain| self.chains.get_mut(&chain)) {
             chain.is_failing = true;
         }
-        let stage = work.begin(next, lane);
         let run = Run {
             works: vec![work],
+            undecoded: Vec::new(),
             is_alone: true,
         };
         let slot = self.slots.occupy(run, lane);
@@ -272,8 +288,13 @@ where
         chain.busy -= 1;
         if is_alone {
             chain.is_failing = false;
-            if let Some((work, next)) = chain.failed.pop_front() {
-                return self.set_aside(work, next, false, lane);
+            while let Some((work, next)) = chain.failed.pop_front() {
+                let next = work.behind(next, lane);
+                if let Some(stage) = work.begin(next, lane) {
+                    return self.keep(work, stage, lane);
+                }
+                self.slots.ack(&work, lane);
+                chain.busy -= 1;
             }
         }
         if chain.busy > 0 {
@@ -343,19 +364,22 @@ where
             unreachable!("a slot that starts has work");
         };
         let works = std::mem::take(&mut run.works);
-        let apart = Ended {
-            started: None,
-            is_probe: at.is_probe,
-            is_alone: run.is_alone,
-        };
+        let is_alone = run.is_alone;
         let attempt = works.first().map_or(1, |work| work.attempt);
         let mut records = Vec::with_capacity(works.len());
         let mut decoded = Vec::with_capacity(works.len());
         let mut undecoded = Vec::new();
+        // Keys of records that cannot be decoded, and what waits for these.
+        let mut ended = HashSet::new();
+        let mut behind: Vec<Work> = Vec::new();
         let mut last = None;
         for work in works {
+            if work.chain.is_some_and(|chain| ended.contains(&chain)) {
+                behind.push(work);
+                continue;
+            }
             if let Some(next) = work.follow(lane) {
-                self.set_aside(work, next, apart.is_alone, lane);
+                self.set_aside(work, next, is_alone, lane);
                 continue;
             }
             last = Some(work.sequence());
@@ -364,24 +388,27 @@ where
                     records.push(record);
                     decoded.push(work);
                 }
-                Err(failure) => undecoded.push((work, failure)),
+                Err(failure) => {
+                    ended.extend(work.chain);
+                    undecoded.push((work, failure));
+                }
             }
         }
+        for chain in behind.iter().filter_map(|work| work.chain) {
+            if let Some(chain) = self.chains.get_mut(&chain) {
+                chain.busy -= 1;
+            }
+        }
+        self.put_back(behind);
         if let Some(last) = last {
             self.slots.starts(slot, last, lane);
         }
-        let is_empty = decoded.is_empty();
         if let Some(run) = &mut self.slots[slot].work {
             run.works = decoded;
+            run.undecoded = undecoded;
         }
-        if is_empty {
-            self.take_run(slot);
-        }
-        for (work, failure) in undecoded {
-            self.conclude(work, Outcome::Fail(failure), &apart, lane);
-        }
-        if is_empty {
-            return;
+        if records.is_empty() {
+            return self.finish(slot, Ok(Verdicts::default()), lane, cx);
         }
 
         let batch = Batch::new(records, Arc::clone(&lane.context.group_id));
@@ -412,6 +439,7 @@ where
         let (started, is_probe) = (at.started.filter(|_| self.slots.timed), at.is_probe);
         let Run {
             mut works,
+            undecoded,
             is_alone,
         } = self.take_run(slot);
         let call = Ended {
@@ -442,6 +470,9 @@ where
                     }
                 }
             },
+        }
+        for (work, failure) in undecoded {
+            self.conclude(work, Outcome::Fail(failure), &call, lane);
         }
     }
 

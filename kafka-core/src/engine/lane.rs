@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::attempt::Work;
+use super::attempt::{Next, Work};
 use super::lane_task::{LaneShared, lock};
 use super::slots::{Intake, Slots, Slotted, Stage, panicked};
 use crate::extract::HandlerContext;
@@ -67,6 +67,20 @@ where
             slots: Slots::new(),
             chains: HashMap::default(),
             cursor: None,
+        }
+    }
+
+    /// Does what is next for a slot's record.
+    fn go_on(&mut self, slot: usize, next: Next, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
+        let at = &mut self.slots[slot];
+        at.permit = None;
+        let stage = at.work.as_ref().and_then(|work| work.begin(next, lane));
+        match stage {
+            Some(stage) => {
+                at.stage = stage;
+                self.poll_slot(slot, lane, cx);
+            }
+            None => self.settle(slot, lane),
         }
     }
 }
@@ -135,9 +149,7 @@ where
             unreachable!("a slot that starts has work");
         };
         if let Some(next) = work.follow(lane) {
-            at.permit = None;
-            at.stage = work.begin(next, lane);
-            return self.poll_slot(slot, lane, cx);
+            return self.go_on(slot, next, lane, cx);
         }
         let sequence = work.sequence();
         let at = self.slots.starts(slot, sequence, lane);
@@ -199,8 +211,7 @@ where
         if mutant::is_active(Mutant::LeakPermits) {
             permit.into_iter().for_each(OwnedSemaphorePermit::forget);
         }
-        at.stage = work.begin(next, lane);
-        self.poll_slot(slot, lane, cx);
+        self.go_on(slot, next, lane, cx);
     }
 
     fn settle(&mut self, slot: usize, lane: &Arc<LaneShared>) {
