@@ -236,7 +236,8 @@ impl<T> BatchRecord<T> {
         self.record.headers()
     }
 
-    /// Returns the number of this attempt, from 1. From the second on a record is in a batch of its own.
+    /// Returns the number of this attempt, from 1. From the second on a record is in a batch of its own, or in one of what is
+    /// due in a retry topic.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }

@@ -37,6 +37,7 @@ pub struct Registration {
     max_payload: Option<usize>,
     batch: Option<BatchOptions>,
     retry_topics_ms: &'static [u64],
+    breaker: Breaker,
 }
 
 inventory::collect!(Registration);
@@ -74,6 +75,7 @@ impl Registration {
             max_payload: None,
             batch: None,
             retry_topics_ms: &[],
+            breaker: Breaker::DEFAULT,
         }
     }
 
@@ -207,6 +209,27 @@ impl Registration {
         self
     }
 
+    /// Switches the breaker off.
+    #[must_use]
+    pub const fn breaker_off(mut self) -> Self {
+        self.breaker = Breaker::OFF;
+        self
+    }
+
+    /// Sets the share of failures that opens the breaker.
+    #[must_use]
+    pub const fn breaker_ratio(mut self, ratio: f64) -> Self {
+        self.breaker.ratio = ratio;
+        self
+    }
+
+    /// Sets over how many records that share is taken, at least.
+    #[must_use]
+    pub const fn breaker_records(mut self, records: u32) -> Self {
+        self.breaker.records = records;
+        self
+    }
+
     fn to_handler(self) -> Handler {
         let options = HandlerOptions {
             name: self.name.to_owned(),
@@ -223,7 +246,7 @@ impl Registration {
             start: self.start,
             max_payload: self.max_payload,
             batch: self.batch,
-            breaker: Breaker::DEFAULT,
+            breaker: self.breaker,
             retry_topics: self
                 .retry_topics_ms
                 .iter()

@@ -246,6 +246,9 @@ fn setters(private: &TokenStream, options: &Options) -> TokenStream {
     let retry = &options.retry;
     let choice = |ty: &dyn ToTokens| quote!(#private::#ty);
     let batch = options.batch.as_ref();
+    let breaker = &options.breaker;
+    let waits = options.retry_topics_ms.iter().copied();
+    let waits: Vec<_> = waits.map(Literal::u64_unsuffixed).collect();
     let setters = [
         setter("pattern", options.pattern.as_ref()),
         setter("group", options.group.as_ref()),
@@ -287,6 +290,13 @@ fn setters(private: &TokenStream, options: &Options) -> TokenStream {
             batch
                 .and_then(|batch| batch.linger_ms)
                 .map(Literal::u64_unsuffixed),
+        ),
+        (!waits.is_empty()).then(|| quote!(.retry_topics_ms(&[#(#waits),*]))),
+        breaker.is_off.then(|| quote!(.breaker_off())),
+        setter("breaker_ratio", breaker.ratio.map(Literal::f64_unsuffixed)),
+        setter(
+            "breaker_records",
+            breaker.records.map(Literal::u32_unsuffixed),
         ),
     ];
     setters.into_iter().flatten().collect()

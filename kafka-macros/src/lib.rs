@@ -81,7 +81,9 @@ use crate::model::HandlerModel;
 /// It returns `()`, `BatchOutcome`, `Result<(), E>` or `Result<BatchOutcome, E>`. A record whose verdict is a failure is
 /// tried again alone, in a batch of one, and given up alone. An `Err`, a panic or a `timeout` says nothing about any one
 /// record: each is tried again alone, at least once (even if the error is permanent, or `attempts = 1`), so that one
-/// poison record cannot keep the others failing. A record that cannot be decoded never reaches the function.
+/// poison record cannot keep the others failing. A record that cannot be decoded never reaches the function, and its
+/// key's later records wait until it is settled. The breaker counts each record's first verdict; while it asks for one
+/// attempt, a batch is of one record.
 ///
 /// The records of one key are in order within a batch; while a key has a record in a running batch, or one that failed
 /// and is not settled, its later records wait, and other keys fill the next batch. With `ordering = "partition"` one batch
@@ -107,6 +109,10 @@ use crate::model::HandlerModel;
 /// | `retry(…, max = "30s")` | duration; longest wait, not shorter than `initial` | `"30s"` |
 /// | `on_failure = "dead_letter"` | after the last attempt: `"dead_letter"`, `"skip"`, or `"stop"` the runtime | `"dead_letter"` |
 /// | `dead_letter = "billing.dlq"` | dead letter topic; not with `"skip"` or `"stop"` | `{group}.{topic}.dlq` |
+/// | `retry_topics = ["1m", "10m"]` | durations, each longer than the one before; a record that is out of attempts is parked for so long, with one more attempt after each wait; later records of its key follow it | none |
+/// | `breaker(ratio = 0.8, …)` | share of first attempts that fail, above 0 and up to 1, from which on the handler is not fed until one succeeds | `0.8` |
+/// | `breaker(…, records = 100)` | over how many records the share is taken, at least | `100` |
+/// | `breaker = "off"` | feeds the handler whatever happens | the two above |
 /// | `enabled_if = "ENABLE_BILLING"` | environment variable that must be `true`, `1`, `yes` or `on` at start | always enabled |
 /// | `name = "billing"` | name in logs, metrics and the start table | the function's |
 /// | `start = "earliest"` | where a group without a committed offset begins: `"earliest"` or `"latest"` | `"earliest"` |

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use kafka_runtime::{
-    Batch, BatchOutcome, Classify, DatabaseEvent, ErrorClass, Handler, Headers, Outcome, Place,
-    Raw, Text, classify, registered, topic_handler,
+    Batch, BatchOutcome, Breaker, Classify, DatabaseEvent, ErrorClass, Handler, Headers, Outcome,
+    Place, Raw, Text, classify, registered, topic_handler,
 };
 
 #[topic_handler("zebras")]
@@ -24,7 +24,9 @@ async fn on_zebra(_: Raw) {}
     enabled_if = "ENABLE_ANALYTICS",
     name = "analytics",
     start = "latest",
-    max_payload = "1MiB"
+    max_payload = "1MiB",
+    retry_topics = ["90s", "1h"],
+    breaker(ratio = 0.5, records = 20)
 )]
 pub(crate) async fn on_change(
     event: DatabaseEvent<serde::de::IgnoredAny>,
@@ -37,7 +39,7 @@ pub(crate) async fn on_change(
 #[topic_handler(pattern = r"^audit\..*$", on_failure = "skip")]
 async fn on_audit(_: Text) {}
 
-#[topic_handler("orders", batch)]
+#[topic_handler("orders", batch, breaker = "off")]
 async fn on_orders(batch: Batch<u64>) -> BatchOutcome {
     let known = |n: &u64| if *n < 3 { Ok(()) } else { Err("unknown") };
     batch.payloads().map(known).collect()
@@ -150,6 +152,8 @@ fn every_option_arrives() {
         r#"enabled_if: Some("ENABLE_ANALYTICS")"#,
         "start: Latest",
         "max_payload: Some(1048576)",
+        "retry_topics: [90s, 3600s]",
+        "breaker: Breaker { ratio: 0.5, records: 20 }",
     ] {
         assert!(options.contains(option), "{option} in {options}");
     }
@@ -179,6 +183,14 @@ fn a_batch_has_its_options_or_the_defaults() {
     assert!(of("on_payments").starts_with("Some(BatchOptions { max: 10, linger: 0ns })"));
     assert!(of("on_audit").starts_with("None"));
     assert!(options(&by_hand).contains("max: 500, linger: 50ms"));
+}
+
+#[test]
+fn a_breaker_can_be_switched_off() {
+    let options = |name: &str| format!("{:?}", by_name()[name]);
+
+    assert!(options("on_orders").contains(&format!("breaker: {:?}", Breaker::OFF)));
+    assert!(options("on_audit").contains(&format!("breaker: {:?}", Breaker::DEFAULT)));
 }
 
 #[tokio::test]

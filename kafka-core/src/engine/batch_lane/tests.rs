@@ -17,16 +17,14 @@ use crate::{
     Ordering, PermanentError, Retry, Text,
 };
 
-mod failure;
-
 const LINGER: Duration = Duration::from_millis(200);
-const A_MOMENT: Duration = Duration::from_millis(300);
+pub(super) const A_MOMENT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_hours(1);
 
-type MakeError = fn() -> BoxError;
+pub(super) type MakeError = fn() -> BoxError;
 
 /// A batch as tests tell it: its values, those that were tried before with the number of the attempt.
-fn told(batch: &Batch<Text>) -> String {
+pub(super) fn told(batch: &Batch<Text>) -> String {
     let each = batch.iter().map(|record| match record.attempt() {
         1 => value(record).to_owned(),
         n => format!("{}#{n}", value(record)),
@@ -34,7 +32,7 @@ fn told(batch: &Batch<Text>) -> String {
     each.collect::<Vec<_>>().join(" ")
 }
 
-fn value(record: &BatchRecord<Text>) -> &str {
+pub(super) fn value(record: &BatchRecord<Text>) -> &str {
     record.as_str().unwrap()
 }
 
@@ -47,7 +45,7 @@ fn quick() -> Retry {
 }
 
 /// A handler that notes each batch, and fails it if it holds a value that begins with `bad`.
-fn all_or_nothing(seen: &Seen, error: MakeError) -> Handler {
+pub(super) fn all_or_nothing(seen: &Seen, error: MakeError) -> Handler {
     let seen = seen.clone();
     let handler = Handler::batch(TOPIC, move |batch: Batch<Text>| {
         seen.push(told(&batch));
@@ -58,7 +56,7 @@ fn all_or_nothing(seen: &Seen, error: MakeError) -> Handler {
 }
 
 /// A handler that notes each batch, and gives each record the verdict that its value asks for.
-fn judging(seen: &Seen) -> Handler {
+pub(super) fn judging(seen: &Seen) -> Handler {
     let seen = seen.clone();
     let handler = Handler::batch(TOPIC, move |batch: Batch<Text>| {
         seen.push(told(&batch));
@@ -96,13 +94,13 @@ fn gate() -> Arc<Semaphore> {
 }
 
 /// Appends records without a key.
-fn append(bench: &Bench, values: &[&str]) {
+pub(super) fn append(bench: &Bench, values: &[&str]) {
     for value in values {
         bench.broker.append(&at(0), None, Some(value));
     }
 }
 
-fn dead(bench: &Bench) -> Vec<String> {
+pub(super) fn dead(bench: &Bench) -> Vec<String> {
     let values = bench
         .broker
         .read(DEAD)

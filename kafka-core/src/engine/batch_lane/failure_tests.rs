@@ -1,6 +1,12 @@
 //! What becomes of a batch's failed records besides retries and dead letters: order, the breaker, retry topics.
 
-use super::*;
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::tests::{A_MOMENT, all_or_nothing, append, dead, judging, told, value};
+use crate::engine::tests::{Bench, DEAD, Seen, TOPIC, at};
+use crate::producer::ProduceError;
+use crate::{Batch, BatchOutcome, Breaker, FailurePolicy, Handler, Retry, Text};
 
 const CLOSE: Duration = Duration::from_millis(1100);
 
@@ -101,7 +107,7 @@ async fn what_failed_is_parked_and_its_key_follows_in_order() {
         seen_too.push(told(&batch));
         // From the first bad record of a key on, its records fail, until the third attempt.
         let mut outcome = BatchOutcome::ok();
-        let mut bad = std::collections::HashSet::new();
+        let mut bad = HashSet::new();
         for (index, record) in batch.iter().enumerate() {
             let is_bad = value(record).starts_with("bad") && record.attempt() < 3;
             if is_bad || bad.contains(&record.key()) {
