@@ -42,6 +42,7 @@
 //! | the attribute and its options | [`macro@topic_handler`] |
 //! | payloads: JSON, borrowed, text, bytes, your own | [`FromRecord`], [`Json`], [`Text`], [`Raw`], [`JsonOrText`] |
 //! | rows of a database (Debezium) | [`DatabaseEvent`], [`Change`], [`OldRow`] |
+//! | many records at once | [`Batch`], [`BatchRecord`], [`BatchOutcome`], [`Handler::batch`], [`FromBatchContext`] |
 //! | the other arguments | [`FromContext`], [`Key`], [`Headers`], [`RecordMetadata`], [`State`], [`KafkaProducer`], [`CancellationToken`] |
 //! | what a handler returns | [`IntoOutcome`], [`Outcome`], [`RetryableError`], [`PermanentError`], [`Classify`] |
 //! | a runtime by hand | [`Runtime::builder`], [`Handler`], [`Control`] |

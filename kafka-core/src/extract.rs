@@ -50,6 +50,29 @@ pub trait FromContext<'m>: Sized {
     fn from_context(record: &'m Record, cx: &'m HandlerContext) -> Result<Self, DecodeError>;
 }
 
+/// An argument of a batch handler after the [`Batch`](crate::Batch): what all of its records share.
+///
+/// Implemented for [`State`], [`KafkaProducer`] and [`CancellationToken`]. Key, headers and metadata are of one record:
+/// they are on the batch's records.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of a batch handler after the batch",
+    label = "not an extractor of a batch",
+    note = "after the `Batch<T>` come, in any order: `State<T>`, `KafkaProducer`, `CancellationToken`, or a type with \
+            `impl FromBatchContext`",
+    note = "key, headers, offset, timestamp and attempt are on each record of the batch: `record.key_as::<K>()`, \
+            `record.headers()`, `record.offset()`"
+)]
+pub trait FromBatchContext: Sized {
+    /// Declares what must exist before the runtime starts; [`State`] declares its type.
+    fn requires(_requirements: &mut Requirements) {}
+
+    /// Takes the argument out of the context of the call.
+    ///
+    /// # Errors
+    /// An argument that the runtime cannot give: the call fails for every record of the batch.
+    fn from_batch_context(cx: &HandlerContext) -> Result<Self, DecodeError>;
+}
+
 /// What a handler needs from the runtime: collected before it starts, so that what is missing is an error then.
 #[derive(Debug, Default)]
 pub struct Requirements {
@@ -175,6 +198,10 @@ impl HandlerContext {
         self.attempt
     }
 
+    pub(crate) fn epoch(&self) -> u64 {
+        self.lane.epoch
+    }
+
     pub(crate) fn classifiers(&self) -> &Classifiers {
         &self.lane.services.classifiers
     }
@@ -201,20 +228,21 @@ pub struct Key<T>(pub T);
 
 impl<'m, T: Deserialize<'m>> FromContext<'m> for Key<T> {
     fn from_context(record: &'m Record, _: &'m HandlerContext) -> Result<Self, DecodeError> {
-        let wanted = type_name::<T>();
-        let Some(bytes) = record.key() else {
-            return serde_json::from_str("null")
-                .map(Self)
-                .map_err(|_| DecodeError::NullKey { wanted });
-        };
-        let text = utf8("key", bytes)?;
-        serde_json::from_str(text)
-            .or_else(|error| {
-                let bare = BorrowedStrDeserializer::<ValueError>::new(text);
-                T::deserialize(bare).map_err(|_| DecodeError::from_json("key", wanted, &error))
-            })
-            .map(Self)
+        decode_key(record).map(Self)
     }
+}
+
+/// Decodes a record's key: as JSON, else as its text.
+pub(crate) fn decode_key<'m, T: Deserialize<'m>>(record: &'m Record) -> Result<T, DecodeError> {
+    let wanted = type_name::<T>();
+    let Some(bytes) = record.key() else {
+        return serde_json::from_str("null").map_err(|_| DecodeError::NullKey { wanted });
+    };
+    let text = utf8("key", bytes)?;
+    serde_json::from_str(text).or_else(|error| {
+        let bare = BorrowedStrDeserializer::<ValueError>::new(text);
+        T::deserialize(bare).map_err(|_| DecodeError::from_json("key", wanted, &error))
+    })
 }
 
 impl<T> Deref for Key<T> {
@@ -292,7 +320,7 @@ impl RecordMetadata {
     /// gets, and a call of an earlier one is never started. Members count for themselves: to order writes of several
     /// processes, compare offsets.
     pub fn epoch(&self) -> u64 {
-        self.cx.lane.epoch
+        self.cx.epoch()
     }
 
     /// Returns the consumer group that handles the record.
@@ -330,6 +358,16 @@ impl<'m, T: Clone + Send + Sync + 'static> FromContext<'m> for State<T> {
     }
 
     fn from_context(_: &'m Record, cx: &'m HandlerContext) -> Result<Self, DecodeError> {
+        Self::from_batch_context(cx)
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> FromBatchContext for State<T> {
+    fn requires(requirements: &mut Requirements) {
+        requirements.state::<T>();
+    }
+
+    fn from_batch_context(cx: &HandlerContext) -> Result<Self, DecodeError> {
         cx.lane.services.states.get().map(Self).ok_or_else(|| {
             DecodeError::custom(format!("no state of type `{}` was given", type_name::<T>()))
         })
@@ -338,6 +376,12 @@ impl<'m, T: Clone + Send + Sync + 'static> FromContext<'m> for State<T> {
 
 impl<'m> FromContext<'m> for KafkaProducer {
     fn from_context(_: &'m Record, cx: &'m HandlerContext) -> Result<Self, DecodeError> {
+        Self::from_batch_context(cx)
+    }
+}
+
+impl FromBatchContext for KafkaProducer {
+    fn from_batch_context(cx: &HandlerContext) -> Result<Self, DecodeError> {
         cx.lane
             .services
             .producer
@@ -377,6 +421,12 @@ impl CancellationToken {
 
 impl<'m> FromContext<'m> for CancellationToken {
     fn from_context(_: &'m Record, cx: &'m HandlerContext) -> Result<Self, DecodeError> {
+        Self::from_batch_context(cx)
+    }
+}
+
+impl FromBatchContext for CancellationToken {
+    fn from_batch_context(cx: &HandlerContext) -> Result<Self, DecodeError> {
         Ok(cx.lane.cancel.clone())
     }
 }
@@ -421,7 +471,7 @@ mod tests {
     #[test]
     fn a_missing_state_is_named() {
         let mut requirements = Requirements::default();
-        State::<String>::requires(&mut requirements);
+        <State<String> as FromContext<'_>>::requires(&mut requirements);
         let mut states = States::default();
 
         assert_eq!(

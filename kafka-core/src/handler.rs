@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::batch::{Batch, BatchOptions, BatchResult, IntoBatchOutcome};
 use crate::decode_error::DecodeError;
+use crate::engine::batch_lane::BatchLane;
 use crate::engine::lane::{Lane, LaneDriver};
-use crate::extract::{FromContext, HandlerContext, Requirements};
+use crate::extract::{FromBatchContext, FromContext, HandlerContext, Requirements};
 use crate::failure::backoff::Retry;
 use crate::failure::breaker::Breaker;
 use crate::failure::policy::FailurePolicy;
@@ -61,6 +63,17 @@ pub struct Place {
     pub line: u32,
 }
 
+impl Place {
+    #[track_caller]
+    fn of_caller() -> Self {
+        let location = std::panic::Location::caller();
+        Self {
+            file: location.file(),
+            line: location.line(),
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
@@ -83,6 +96,7 @@ pub(crate) struct HandlerOptions {
     pub(crate) enabled_if: Option<String>,
     pub(crate) start: Start,
     pub(crate) max_payload: Option<usize>,
+    pub(crate) batch: Option<BatchOptions>,
     pub(crate) breaker: Breaker,
     pub(crate) retry_topics: Vec<Duration>,
 }
@@ -106,6 +120,7 @@ impl HandlerOptions {
             enabled_if: None,
             start: Start::Earliest,
             max_payload: None,
+            batch: None,
             breaker: Breaker::DEFAULT,
             retry_topics: Vec::new(),
         }
@@ -136,6 +151,8 @@ pub struct Handler {
     pub(crate) options: HandlerOptions,
     pub(crate) place: Place,
     pub(crate) requires: fn(&mut Requirements),
+    /// What the driver is made for, whatever the options say.
+    pub(crate) takes_batches: bool,
     driver: DriverFn,
 }
 
@@ -150,20 +167,54 @@ impl Handler {
         F: HandlerFn<Args>,
         Args: 'static,
     {
-        let location = std::panic::Location::caller();
         let topic = topic.into();
         let function = Arc::new(function);
         Self {
             options: HandlerOptions::new(short_name::<F>(&topic), vec![topic]),
-            place: Place {
-                file: location.file(),
-                line: location.line(),
-            },
+            place: Place::of_caller(),
             requires: F::requires,
+            takes_batches: false,
             driver: Arc::new(move || {
                 let function = Arc::clone(&function);
                 Box::new(Lane::new(move |record, cx| {
                     F::call(Arc::clone(&function), record, cx)
+                }))
+            }),
+        }
+    }
+
+    /// Makes a handler of an async function or closure that takes many records of a partition at a time, for one topic.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use kafka_core::{Batch, Handler};
+    ///
+    /// let index = Handler::batch("orders.events", |orders: Batch<serde_json::Value>| async move {
+    ///     println!("{} orders of partition {}", orders.len(), orders.partition());
+    ///     Ok::<_, std::io::Error>(())
+    /// })
+    /// .batch_size(1000)
+    /// .linger(Duration::from_millis(200));
+    /// ```
+    #[track_caller]
+    pub fn batch<Args, F>(topic: impl Into<String>, function: F) -> Self
+    where
+        F: BatchHandlerFn<Args>,
+        Args: 'static,
+    {
+        let topic = topic.into();
+        let function = Arc::new(function);
+        let mut options = HandlerOptions::new(short_name::<F>(&topic), vec![topic]);
+        options.batch = Some(BatchOptions::DEFAULT);
+        Self {
+            options,
+            place: Place::of_caller(),
+            requires: F::requires,
+            takes_batches: true,
+            driver: Arc::new(move || {
+                let function = Arc::clone(&function);
+                Box::new(BatchLane::new(F::decode, move |batch, cx| {
+                    F::call(Arc::clone(&function), batch, cx)
                 }))
             }),
         }
@@ -185,10 +236,26 @@ impl Handler {
         Args: 'static,
     {
         let pattern = pattern.into();
-        let mut handler = Self::new(pattern.clone(), function);
-        handler.options.topics.clear();
-        handler.options.pattern = Some(pattern);
-        handler
+        Self::new(pattern.clone(), function).instead(pattern)
+    }
+
+    /// Makes a handler of batches of all topics whose names match a pattern, as [`matching`](Self::matching) does of single
+    /// records. The records of a batch are of one topic.
+    #[track_caller]
+    pub fn batch_matching<Args, F>(pattern: impl Into<String>, function: F) -> Self
+    where
+        F: BatchHandlerFn<Args>,
+        Args: 'static,
+    {
+        let pattern = pattern.into();
+        Self::batch(pattern.clone(), function).instead(pattern)
+    }
+
+    /// Takes a pattern instead of the topics.
+    fn instead(mut self, pattern: String) -> Self {
+        self.options.topics.clear();
+        self.options.pattern = Some(pattern);
+        self
     }
 
     pub(crate) fn from_parts(
@@ -198,6 +265,7 @@ impl Handler {
         driver: fn() -> Box<dyn LaneDriver>,
     ) -> Self {
         Self {
+            takes_batches: options.batch.is_some(),
             options,
             place,
             requires,
@@ -215,6 +283,10 @@ impl Handler {
             topic: topic.to_owned(),
             group: group.to_owned(),
             handler: self.options.name.clone(),
+            batch: self
+                .options
+                .batch
+                .map(|batch| format!("{}, {:?}", batch.max, batch.linger)),
             ordering: self.options.ordering.as_str(),
             on_failure: self.options.on_failure.as_str().to_owned(),
             place: self.place.to_string(),
@@ -271,8 +343,8 @@ impl Handler {
         self
     }
 
-    /// Bounds one attempt. Default: no bound. A call that takes longer is dropped where it stands, which does not
-    /// undo what it did.
+    /// Bounds one attempt (of a batch: the call for all of it). Default: no bound. A call that takes longer is dropped where
+    /// it stands, which does not undo what it did.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout = Some(timeout);
@@ -344,6 +416,22 @@ impl Handler {
         self.options.max_payload = Some(bytes);
         self
     }
+
+    /// Sets the most records of a batch. Default 500, as many as Kafka's own consumer hands over at most; 0 is an error at
+    /// start, and so is a handler that is not of [`Handler::batch`].
+    #[must_use]
+    pub fn batch_size(mut self, records: usize) -> Self {
+        self.options.batch.get_or_insert_default().max = records;
+        self
+    }
+
+    /// Sets how long an incomplete batch waits for more records, from its first one on; 0 takes what is there. Default
+    /// 50 ms. A handler that is not of [`Handler::batch`] is an error at start.
+    #[must_use]
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.options.batch.get_or_insert_default().linger = linger;
+        self
+    }
 }
 
 impl fmt::Debug for Handler {
@@ -370,7 +458,8 @@ fn short_name<F>(topic: &str) -> String {
     note = "it takes an owned payload (`T: DeserializeOwned`, or `FromRecord`), then extractors, and returns a future \
             that is `Send` and gives `()`, `Outcome` or a `Result` of these",
     note = "annotate the closure's arguments with their types",
-    note = "a payload that borrows from the record needs `#[topic_handler]`"
+    note = "a payload that borrows from the record needs `#[topic_handler]`",
+    note = "a function that takes a `Batch<T>` goes to `Handler::batch`"
 )]
 pub trait HandlerFn<Args>: Send + Sync + Sized + 'static {
     /// Declares what the extractors need.
@@ -427,3 +516,77 @@ handler_fn!(A a, B b, C c, D d, E e);
 handler_fn!(A a, B b, C c, D d, E e, G g);
 handler_fn!(A a, B b, C c, D d, E e, G g, H h);
 handler_fn!(A a, B b, C c, D d, E e, G g, H h, I i);
+
+/// An async function or closure that can be a batch handler: a [`Batch`] of an owned payload, then up to four extractors
+/// of a batch.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a batch handler",
+    note = "it takes a `Batch<T>` of an owned payload (`T: DeserializeOwned`, or `FromRecord`), then extractors of a batch \
+            (`State<T>`, `KafkaProducer`, `CancellationToken`), and returns a future that is `Send` and gives `()`, \
+            `BatchOutcome` or a `Result` of these",
+    note = "annotate the closure's arguments with their types",
+    note = "a function that takes one record goes to `Handler::new`"
+)]
+pub trait BatchHandlerFn<Args>: Send + Sync + Sized + 'static {
+    /// What a record is decoded to.
+    type Payload: Send + 'static;
+
+    /// Declares what the extractors need.
+    fn requires(requirements: &mut Requirements);
+
+    /// Decodes a record.
+    ///
+    /// # Errors
+    /// The record cannot be decoded: it goes to the failure policy, and the function never sees it.
+    fn decode(record: &Record) -> Result<Self::Payload, DecodeError>;
+
+    /// Calls the function, and makes verdicts of what it returned.
+    #[doc(hidden)]
+    fn call(
+        function: Arc<Self>,
+        batch: Batch<Self::Payload>,
+        cx: HandlerContext,
+    ) -> impl Future<Output = BatchResult> + Send + 'static;
+}
+
+macro_rules! batch_handler_fn {
+    ($($arg:ident $name:ident),*) => {
+        impl<Func, Fut, Payload, $($arg,)*> BatchHandlerFn<(Payload, $($arg,)*)> for Func
+        where
+            Func: Fn(Batch<Payload>, $($arg,)*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output: IntoBatchOutcome> + Send,
+            Payload: for<'m> FromRecord<'m> + Send + 'static,
+            $($arg: FromBatchContext,)*
+        {
+            type Payload = Payload;
+
+            fn requires(_requirements: &mut Requirements) {
+                $($arg::requires(_requirements);)*
+            }
+
+            fn decode(record: &Record) -> Result<Payload, DecodeError> {
+                Payload::from_record(record)
+            }
+
+            fn call(
+                function: Arc<Self>,
+                batch: Batch<Payload>,
+                cx: HandlerContext,
+            ) -> impl Future<Output = BatchResult> + Send + 'static {
+                async move {
+                    let call = || -> Result<Fut, DecodeError> {
+                        $(let $name = $arg::from_batch_context(&cx)?;)*
+                        Ok(function(batch, $($name,)*))
+                    };
+                    call()?.await.into_batch_outcome(&cx)
+                }
+            }
+        }
+    };
+}
+
+batch_handler_fn!();
+batch_handler_fn!(A a);
+batch_handler_fn!(A a, B b);
+batch_handler_fn!(A a, B b, C c);
+batch_handler_fn!(A a, B b, C c, D d);

@@ -5,6 +5,7 @@
     expect(dead_code, reason = "without a client, nothing drives the engine")
 )]
 
+mod batch;
 mod client;
 mod clock;
 mod config;
@@ -33,6 +34,7 @@ mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use batch::{Batch, BatchOutcome, BatchRecord, IntoBatchOutcome};
 #[cfg(feature = "embedded-broker")]
 pub use client::embedded::EmbeddedBroker;
 pub use config::{
@@ -45,13 +47,14 @@ pub use engine::monitor::{GroupState, GroupStatus, PartitionStatus};
 pub use error::{ClientError, ConnectError, RunError};
 pub use event::{Change, DatabaseEvent, OldRow, Operation, Source, Transaction};
 pub use extract::{
-    CancellationToken, FromContext, HandlerContext, Key, RecordMetadata, Requirements, State,
+    CancellationToken, FromBatchContext, FromContext, HandlerContext, Key, RecordMetadata,
+    Requirements, State,
 };
 pub use failure::backoff::Retry;
 pub use failure::breaker::Breaker;
 pub use failure::dead_letter::PREFIX as DEAD_LETTER_HEADER_PREFIX;
 pub use failure::policy::FailurePolicy;
-pub use handler::{Handler, HandlerFn, Ordering, Place, Start};
+pub use handler::{BatchHandlerFn, Handler, HandlerFn, Ordering, Place, Start};
 pub use manager::{ConsumerState, KafkaConsumer, KafkaManager, ManagerError, SubscribeOptions};
 pub use observe::{Event, Observer, Suspicion, TracingObserver};
 pub use outcome::{
@@ -79,17 +82,19 @@ pub mod __simulation {
 #[doc(hidden)]
 pub mod __private {
     pub use core::option::Option::Some;
-    pub use core::result::Result::{Err, Ok};
+    pub use core::result::Result::{self, Err, Ok};
     pub use core::{future::Future, marker::Send, module_path};
 
     pub use inventory::submit;
 
+    pub use crate::batch::BatchResult;
+    pub use crate::engine::batch_lane::BatchLane;
     pub use crate::engine::lane::{Lane, LaneDriver};
     pub use crate::engine::lane_task::LaneShared;
     pub use crate::registration::{ClassifierRegistration, Registration};
     pub use crate::{
-        Classifier, DecodeError, FailurePolicy, FromContext, HandlerContext, Ordering, Outcome,
-        Record, Requirements, Start,
+        Batch, Classifier, DecodeError, FailurePolicy, FromBatchContext, FromContext,
+        HandlerContext, Ordering, Outcome, Record, Requirements, Start,
     };
     pub use crate::{outcome::probe as outcome, payload::probe as payload};
 
@@ -105,6 +110,17 @@ pub mod __private {
         Box::new(Lane::new(adapter))
     }
 
+    /// Makes the driver of a generated adapter of batches.
+    pub fn batch_driver<D, T, F, Fut>(decode: D, adapter: F) -> Driver
+    where
+        D: Fn(&Record) -> Result<T, DecodeError> + Send + 'static,
+        T: Send + 'static,
+        F: Fn(Batch<T>, HandlerContext) -> Fut + Send + 'static,
+        Fut: Future<Output = BatchResult> + Send + 'static,
+    {
+        Box::new(BatchLane::new(decode, adapter))
+    }
+
     /// Decodes a payload with the function of the `decode` option.
     pub fn decode_with<'m, T>(
         record: &'m Record,
@@ -116,6 +132,11 @@ pub mod __private {
     /// The outcome of a record whose argument could not be made.
     pub fn undecodable(error: DecodeError) -> Outcome {
         Outcome::Fail(error.into())
+    }
+
+    /// The outcome of a batch whose call lacks an argument.
+    pub fn without_argument(error: DecodeError) -> BatchResult {
+        Err(error.into())
     }
 
     /// Requires `Send` where the compiler's notes say which value is held across which await. What it returns is

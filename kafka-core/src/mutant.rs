@@ -71,6 +71,10 @@ pub enum Mutant {
     HandleStaleParked,
     /// Feeds a handler that fails for every record.
     NoBreaker,
+    /// Gives each record of a batch the verdict of the next one.
+    ShiftVerdicts,
+    /// Finishes a batch up to its last record, whatever failed in it.
+    AckWholeBatch,
 }
 
 #[cfg(feature = "simulation")]

@@ -257,10 +257,18 @@ impl fmt::Debug for Classifier {
     }
 }
 
-const MARKERS: [Classifier; 2] = [
+const MARKERS: [Classifier; 3] = [
     Classifier::of::<RetryableError>(),
     Classifier::of::<PermanentError>(),
+    Classifier::of::<DecodeError>(),
 ];
+
+/// A handler that decodes by hand, and passes on that it cannot.
+impl Classify for DecodeError {
+    fn classify(&self) -> ErrorClass {
+        ErrorClass::Permanent
+    }
+}
 
 impl Classify for RetryableError {
     fn classify(&self) -> ErrorClass {
@@ -333,6 +341,12 @@ pub trait IntoOutcome {
     fn into_outcome(self, cx: &HandlerContext) -> Outcome;
 }
 
+impl From<()> for Outcome {
+    fn from((): ()) -> Self {
+        Self::Ack
+    }
+}
+
 impl IntoOutcome for () {
     fn into_outcome(self, _: &HandlerContext) -> Outcome {
         Outcome::Ack
@@ -370,6 +384,7 @@ pub(crate) fn fail<E: Into<BoxError> + 'static>(
 /// `kind`): the choice has no bound, so that a return type that is no outcome is told by [`IntoOutcome`] alone.
 pub mod probe {
     use super::{Classify, HandlerContext, HandlerError, IntoOutcome, Outcome, fail};
+    use crate::batch::{BatchResult, IntoBatchOutcome};
 
     /// The handler's error classifies itself.
     #[derive(Debug)]
@@ -414,12 +429,35 @@ pub mod probe {
                 }
             }
         }
+
+        /// See [`IntoBatchOutcome::into_batch_outcome`].
+        pub fn of_batch<T, E>(self, returned: Result<T, E>, cx: &HandlerContext) -> BatchResult
+        where
+            T: IntoBatchOutcome,
+            E: Classify + HandlerError,
+        {
+            returned
+                .map_err(|error| {
+                    let class = error.classify();
+                    fail(error, Some(class), cx.classifiers())
+                })?
+                .into_batch_outcome(cx)
+        }
     }
 
     impl Untyped {
         /// See [`IntoOutcome::into_outcome`].
         pub fn of<R: IntoOutcome>(self, returned: R, cx: &HandlerContext) -> Outcome {
             returned.into_outcome(cx)
+        }
+
+        /// See [`IntoBatchOutcome::into_batch_outcome`].
+        pub fn of_batch<R: IntoBatchOutcome>(
+            self,
+            returned: R,
+            cx: &HandlerContext,
+        ) -> BatchResult {
+            returned.into_batch_outcome(cx)
         }
     }
 }

@@ -419,6 +419,24 @@ impl Record {
         builder.finish(self.topic_arc(), partition, None).record(0)
     }
 
+    /// The same record at another offset, for a batch in a unit test.
+    pub(crate) fn at_offset(&self, offset: i64) -> Self {
+        let mut builder = BatchBuilder::new();
+        let raw = RawRecord {
+            topic: self.topic(),
+            partition: self.partition(),
+            offset: Offset(offset),
+            timestamp: self.timestamp(),
+            key: self.key(),
+            value: self.value(),
+            headers: &NoHeaders,
+        };
+        builder.push(&raw, self.entry().sequence, self.entry().key_hash);
+        builder
+            .finish(self.topic_arc(), self.partition(), None)
+            .record(0)
+    }
+
     /// Returns the topic's name.
     pub fn topic(&self) -> &str {
         &self.batch.topic

@@ -6,6 +6,7 @@
 use std::panic::Location;
 use std::time::Duration;
 
+use crate::batch::BatchOptions;
 use crate::engine::lane::LaneDriver;
 use crate::extract::Requirements;
 use crate::failure::backoff::Retry;
@@ -34,7 +35,9 @@ pub struct Registration {
     enabled_if: Option<&'static str>,
     start: Start,
     max_payload: Option<usize>,
+    batch: Option<BatchOptions>,
     retry_topics_ms: &'static [u64],
+    breaker: Breaker,
 }
 
 inventory::collect!(Registration);
@@ -70,7 +73,9 @@ impl Registration {
             enabled_if: None,
             start: Start::Earliest,
             max_payload: None,
+            batch: None,
             retry_topics_ms: &[],
+            breaker: Breaker::DEFAULT,
         }
     }
 
@@ -172,10 +177,56 @@ impl Registration {
         self
     }
 
+    /// Says that the driver takes batches.
+    #[must_use]
+    pub const fn batch(mut self) -> Self {
+        self.batch = Some(BatchOptions::DEFAULT);
+        self
+    }
+
+    /// Sets the most records of a batch.
+    #[must_use]
+    pub const fn batch_max(mut self, records: usize) -> Self {
+        if let Some(batch) = &mut self.batch {
+            batch.max = records;
+        }
+        self
+    }
+
+    /// Sets how long an incomplete batch waits for more records, in milliseconds.
+    #[must_use]
+    pub const fn batch_linger_ms(mut self, ms: u64) -> Self {
+        if let Some(batch) = &mut self.batch {
+            batch.linger = Duration::from_millis(ms);
+        }
+        self
+    }
+
     /// Sets the waits of the retry topics, in milliseconds.
     #[must_use]
     pub const fn retry_topics_ms(mut self, waits: &'static [u64]) -> Self {
         self.retry_topics_ms = waits;
+        self
+    }
+
+    /// Switches the breaker off.
+    #[must_use]
+    pub const fn breaker_off(mut self) -> Self {
+        self.breaker = Breaker::OFF;
+        self
+    }
+
+    /// Sets the share of failures that opens the breaker.
+    #[must_use]
+    pub const fn breaker_ratio(mut self, ratio: f64) -> Self {
+        self.breaker.ratio = ratio;
+        self
+    }
+
+    /// Sets over how many records that share is taken, at least.
+    #[must_use]
+    pub const fn breaker_records(mut self, records: u32) -> Self {
+        self.breaker.records = records;
         self
     }
 
@@ -194,7 +245,8 @@ impl Registration {
             enabled_if: self.enabled_if.map(str::to_owned),
             start: self.start,
             max_payload: self.max_payload,
-            breaker: Breaker::DEFAULT,
+            batch: self.batch,
+            breaker: self.breaker,
             retry_topics: self
                 .retry_topics_ms
                 .iter()

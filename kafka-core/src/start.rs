@@ -446,6 +446,14 @@ impl Planning {
         if options.retry.initial > options.retry.max {
             wrong("the retry's initial wait is longer than its max");
         }
+        if options.batch.is_some() != handler.takes_batches {
+            wrong("batch_size and linger are for Handler::batch, whose function takes a Batch");
+        }
+        if options.batch.is_some_and(|batch| batch.max == 0) {
+            wrong(
+                "a batch of at most 0 records would handle nothing; 1 is one record for each call",
+            );
+        }
         let waits = &options.retry_topics;
         if waits.iter().any(Duration::is_zero) || !waits.is_sorted_by(|a, b| a < b) {
             wrong("retry_topics are waits above 0, each longer than the one before");
@@ -482,6 +490,7 @@ pub(crate) fn activate(handler: &Handler, dead_letter: Option<Arc<str>>) -> Arc<
         dead_letter,
         start: options.start,
         max_payload: options.max_payload,
+        batch: options.batch,
         retry_waits: options.retry_topics.clone(),
         permits: Arc::new(Semaphore::new(options.concurrency)),
         breaker: BreakerState::new(options.breaker),
@@ -507,7 +516,10 @@ pub(crate) fn is_topic_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use crate::extract::State;
+    use crate::{Batch, KafkaProducer};
 
     fn handler(topic: &str) -> Handler {
         Handler::new(topic, |_: serde_json::Value| async {})
@@ -559,6 +571,61 @@ mod tests {
                 "{needle}"
             );
         }
+    }
+
+    #[test]
+    fn a_batch_holds_something_and_is_of_a_function_that_takes_one() {
+        let batch = |topic| Handler::batch(topic, |_: Batch<serde_json::Value>| async {});
+        let handlers = [
+            batch("a").batch_size(0),
+            batch("b").linger(Duration::ZERO),
+            handler("c").batch_size(10),
+        ];
+
+        let problems = problems(&handlers);
+
+        assert_eq!(problems.len(), 2, "{problems:#?}");
+        assert!(problems[0].contains("at most 0 records"));
+        assert!(problems[1].contains("Handler::batch"));
+    }
+
+    #[test]
+    fn a_batch_handler_says_which_state_it_needs() {
+        let needs_state = Handler::batch(
+            "a",
+            |_: Batch<serde_json::Value>, _: State<u32>, _: KafkaProducer| async {},
+        );
+
+        assert!(problems(&[needs_state])[0].contains("State<u32>"));
+    }
+
+    #[test]
+    fn the_table_shows_batches_where_there_are_some() {
+        let batch = Handler::batch("b", |_: Batch<serde_json::Value>| async {});
+        let table = |handlers: &[Handler]| {
+            let given = Given {
+                handlers,
+                group_id: Some("g"),
+                states: &States::default(),
+                lookup: &|_| None,
+            };
+            plan(&given).unwrap().table.to_string()
+        };
+
+        let with = table(&[handler("a"), batch]);
+
+        assert!(!table(&[handler("a")]).contains("BATCH"));
+        let columns = |line: &str| -> Vec<String> {
+            let cells = line
+                .split("  ")
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty());
+            cells.take(5).map(str::to_owned).collect()
+        };
+        let lines: Vec<_> = with.lines().map(columns).collect();
+        assert_eq!(lines[0][3..], ["BATCH", "ORDERING"]);
+        assert_eq!(lines[1][3..], ["-", "key"]);
+        assert_eq!(lines[2][3..], ["500, 50ms", "key"]);
     }
 
     #[test]

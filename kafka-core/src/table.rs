@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Where the column of batches is: shown only where there is one.
+const BATCH: usize = 3;
+
 /// One handler and topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -12,6 +15,8 @@ pub struct StartRow {
     pub group: String,
     /// The handler's name.
     pub handler: String,
+    /// Most records of a call, and how long an incomplete batch waits for more; `None` if a call takes one record.
+    pub batch: Option<String>,
     /// `key`, `partition` or `none`.
     pub ordering: &'static str,
     /// `dead_letter`, `skip` or `stop`; or why the handler is off.
@@ -29,10 +34,12 @@ pub struct StartTable {
 
 impl fmt::Display for StartTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_batch = self.rows.iter().any(|row| row.batch.is_some());
         let head = [
             "TOPIC",
             "GROUP",
             "HANDLER",
+            "BATCH",
             "ORDERING",
             "ON FAILURE",
             "PLACE",
@@ -42,33 +49,40 @@ impl fmt::Display for StartTable {
                 row.topic.as_str(),
                 row.group.as_str(),
                 row.handler.as_str(),
+                row.batch.as_deref().unwrap_or("-"),
                 row.ordering,
                 row.on_failure.as_str(),
                 row.place.as_str(),
             ]
         }));
-        write_aligned(f, rows)
+        let columns = |row: [_; 7]| {
+            let columns = row.into_iter().enumerate();
+            let shown = columns.filter(|(column, _)| *column != BATCH || has_batch);
+            shown.map(|(_, cell)| cell).collect::<Vec<_>>()
+        };
+        write_aligned(f, rows.map(columns))
     }
 }
 
 /// Writes rows with their columns aligned, without a line break after the last.
-pub(crate) fn write_aligned<const N: usize, S: AsRef<str>>(
+pub(crate) fn write_aligned<R: AsRef<[S]>, S: AsRef<str>>(
     f: &mut fmt::Formatter<'_>,
-    rows: impl Iterator<Item = [S; N]>,
+    rows: impl Iterator<Item = R>,
 ) -> fmt::Result {
-    let rows: Vec<[S; N]> = rows.collect();
+    let rows: Vec<R> = rows.collect();
+    let columns = rows.first().map_or(0, |row| row.as_ref().len());
     let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].as_ref().chars().count());
-        cells.max().unwrap_or(0)
+        let cells = rows.iter().map(|row| &row.as_ref()[column]);
+        cells.map(|cell| cell.as_ref().chars().count()).max()
     };
-    let widths: [usize; N] = std::array::from_fn(width);
+    let widths: Vec<usize> = (0..columns).filter_map(width).collect();
     for (n, row) in rows.iter().enumerate() {
         if n > 0 {
             writeln!(f)?;
         }
-        for (column, cell) in row.iter().enumerate() {
+        for (column, cell) in row.as_ref().iter().enumerate() {
             let cell = cell.as_ref();
-            if column + 1 == N {
+            if column + 1 == columns {
                 write!(f, "{cell}")?;
             } else {
                 write!(f, "{cell:<width$}  ", width = widths[column])?;

@@ -6,9 +6,9 @@
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
-use syn::parse::{ParseStream, Parser as _};
+use syn::parse::{ParseBuffer, ParseStream, Parser as _};
 use syn::spanned::Spanned as _;
-use syn::{ExprPath, Lit, LitInt, LitStr, Token, parenthesized, token};
+use syn::{ExprPath, Lit, LitInt, LitStr, Token, bracketed, parenthesized, token};
 
 use crate::errors::Errors;
 
@@ -46,6 +46,8 @@ pub(crate) enum Value {
     Path(ExprPath),
     /// `(name = value, …)`
     List(Args),
+    /// `= [value, …]`, and where it stands.
+    Array(Vec<Value>, Span),
     /// `= ` something that no option takes.
     Other(TokenStream),
     /// Nothing.
@@ -59,7 +61,7 @@ impl ToTokens for Value {
             Self::Number(number) => number.to_tokens(tokens),
             Self::Path(path) => path.to_tokens(tokens),
             Self::Other(other) => other.to_tokens(tokens),
-            Self::List(_) | Self::Missing => {}
+            Self::List(_) | Self::Array(..) | Self::Missing => {}
         }
     }
 }
@@ -136,9 +138,19 @@ fn value(input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<Value> {
     if input.parse::<Option<Token![=]>>()?.is_none() || is_end(input) {
         return Ok(Value::Missing);
     }
+    one(input)
+}
+
+/// Reads a value up to the next comma, or to where one is missing.
+fn one(input: ParseStream<'_>) -> syn::Result<Value> {
     let ahead = input.fork();
     let value = if input.peek(LitStr) {
         Value::Text(input.parse()?)
+    } else if input.peek(token::Bracket) && is_end(&after_one(input)) {
+        let content;
+        let brackets = bracketed!(content in input);
+        let values = content.parse_terminated(one, Token![,])?;
+        Value::Array(values.into_iter().collect(), brackets.span.join())
     } else if input.peek(LitInt) {
         Value::Number(input.parse()?)
     } else if is_path(&ahead) {
@@ -153,6 +165,14 @@ fn value(input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<Value> {
     let mut all = value.to_token_stream();
     all.extend(rest_of_arg(input));
     Ok(Value::Other(all))
+}
+
+/// Where the input is after its next token.
+fn after_one(input: ParseStream<'_>) -> ParseBuffer<'_> {
+    let ahead = input.fork();
+    // At the end of the input there is none.
+    drop(ahead.parse::<TokenTree>());
+    ahead
 }
 
 /// True for a path, also one with `crate` or type arguments in it; keywords that start an expression are none.
@@ -186,6 +206,7 @@ fn rest_of_arg(input: ParseStream<'_>) -> TokenStream {
 pub(crate) fn span_of(setting: &Setting) -> Span {
     match &setting.value {
         Value::List(_) | Value::Missing => setting.name.span(),
+        Value::Array(_, span) => *span,
         value => value.span(),
     }
 }
@@ -245,6 +266,7 @@ mod tests {
             Value::Number(_) => "number",
             Value::Path(_) => "path",
             Value::List(_) => "list",
+            Value::Array(..) => "array",
             Value::Other(_) => "other",
             Value::Missing => "missing",
         });
@@ -253,7 +275,7 @@ mod tests {
         assert_eq!(
             kinds.collect::<Vec<_>>(),
             [
-                "text", "number", "path", "list", "missing", "number", "other", "other", "other",
+                "text", "number", "path", "list", "missing", "number", "other", "array", "other",
                 "number"
             ]
         );

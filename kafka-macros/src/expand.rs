@@ -17,7 +17,13 @@ pub(crate) fn registration(model: &HandlerModel) -> TokenStream {
     let krate = &model.krate;
     let private = quote!(#krate::__private);
     let attrs = &model.function.attrs;
-    let adapter = adapter(&private, model);
+    let (adapter, driver) = match &model.function.element {
+        Some(element) => (
+            batch_adapter(&private, model, element),
+            quote!(batch_driver(__kafka_decode, __kafka_adapter)),
+        ),
+        None => (adapter(&private, model), quote!(driver(__kafka_adapter))),
+    };
     let requires = requires(&private, &model.function);
     let constructor = constructor(&private, model);
     quote! {
@@ -26,7 +32,7 @@ pub(crate) fn registration(model: &HandlerModel) -> TokenStream {
             #adapter
             #requires
             fn __kafka_driver() -> #private::Driver {
-                #private::driver(__kafka_adapter)
+                #private::#driver
             }
             #private::submit! { #constructor }
         };
@@ -39,17 +45,25 @@ fn adapter(private: &TokenStream, model: &HandlerModel) -> TokenStream {
     // Locals are bound and used with one span: names inside a `macro_rules` are told apart by where they were written.
     let span = function.ident.span();
     let mut names = vec![format_ident!("__kafka_0", span = span)];
-    let payload = payload(private, function, &model.options);
-    let mut arguments = vec![argument(private, &names[0], &function.payload, &payload)];
+    let undecodable = quote!(#private::undecodable);
+    let record = quote!(&__kafka_record);
+    let payload = payload(private, &function.payload, &record, &model.options);
+    let mut arguments = vec![argument(
+        private,
+        &names[0],
+        &function.payload,
+        &payload,
+        &undecodable,
+    )];
     for (at, ty) in function.extractors.iter().enumerate() {
         let name = format_ident!("__kafka_{}", at + 1, span = span);
         let value =
             quote!(<#ty as #private::FromContext<'_>>::from_context(&__kafka_record, &__kafka_cx));
-        arguments.push(argument(private, &name, ty, &value));
+        arguments.push(argument(private, &name, ty, &value, &undecodable));
         names.push(name);
     }
     let call = call(private, &function.ident, &names);
-    let outcome = outcome(&function.output, &call);
+    let outcome = outcome(&function.output, &call, "of");
     quote! {
         fn __kafka_adapter(
             __kafka_record: #private::Record,
@@ -65,21 +79,71 @@ fn adapter(private: &TokenStream, model: &HandlerModel) -> TokenStream {
     }
 }
 
+/// The same for a function that takes a batch: its records are decoded by a function of their own, one after another,
+/// so that one that cannot be decoded does not fail the others.
+fn batch_adapter(private: &TokenStream, model: &HandlerModel, element: &Type) -> TokenStream {
+    let function = &model.function;
+    let span = function.ident.span();
+    let record = quote!(__kafka_record);
+    let decode = payload(private, element, &record, &model.options);
+    let batch = &function.payload;
+    let mut names = vec![format_ident!("__kafka_0", span = span)];
+    let mut arguments = Vec::new();
+    for (at, ty) in function.extractors.iter().enumerate() {
+        let name = format_ident!("__kafka_{}", at + 1, span = span);
+        let value = quote!(<#ty as #private::FromBatchContext>::from_batch_context(&__kafka_cx));
+        let end = quote!(#private::without_argument);
+        arguments.push(argument(private, &name, ty, &value, &end));
+        names.push(name);
+    }
+    let name = &names[0];
+    let call = call(private, &function.ident, &names);
+    let outcome = outcome(&function.output, &call, "of_batch");
+    quote! {
+        fn __kafka_decode(
+            __kafka_record: &#private::Record,
+        ) -> #private::Result<#element, #private::DecodeError> {
+            use #private::payload::{ByInner as _, ByPayload as _, ByRow as _};
+            #decode
+        }
+        fn __kafka_adapter(
+            #name: #batch,
+            __kafka_cx: #private::HandlerContext,
+        ) -> impl #private::Future<Output = #private::BatchResult> + #private::Send + 'static {
+            use #private::outcome::{ByChain as _, ByType as _};
+            async move {
+                #(#arguments)*
+                #outcome
+            }
+        }
+    }
+}
+
 /// Binds an argument, or ends the call.
-fn argument(private: &TokenStream, name: &Ident, ty: &Type, value: &TokenStream) -> TokenStream {
+fn argument(
+    private: &TokenStream,
+    name: &Ident,
+    ty: &Type,
+    value: &TokenStream,
+    end: &TokenStream,
+) -> TokenStream {
     quote! {
         let #name: #ty = match #value {
             #private::Ok(__kafka_value) => __kafka_value,
-            #private::Err(__kafka_error) => return #private::undecodable(__kafka_error),
+            #private::Err(__kafka_error) => return #end(__kafka_error),
         };
     }
 }
 
 /// Decodes the payload: by the user's decoder, else by its type.
-fn payload(private: &TokenStream, function: &Function, options: &Options) -> TokenStream {
-    let ty = &function.payload;
+fn payload(
+    private: &TokenStream,
+    ty: &Type,
+    record: &TokenStream,
+    options: &Options,
+) -> TokenStream {
     if let Some(decode) = &options.decode {
-        return quote!(#private::decode_with::<#ty>(&__kafka_record, #decode));
+        return quote!(#private::decode_with::<#ty>(#record, #decode));
     }
     // The compiler blames the receiver for a bound that does not hold.
     let span = blamed(ty).span();
@@ -87,7 +151,7 @@ fn payload(private: &TokenStream, function: &Function, options: &Options) -> Tok
     let decode = quote_spanned!(span=> decode);
     quote! {{
         let #decoder = (&&&#private::payload::Payload::<#ty>::new()).__kafka_payload();
-        #decoder.#decode(&__kafka_record)
+        #decoder.#decode(#record)
     }}
 }
 
@@ -129,13 +193,13 @@ fn call(private: &TokenStream, ident: &Ident, names: &[Ident]) -> TokenStream {
 }
 
 /// Makes an outcome of what a call returns. A type that is none is told at the return type.
-fn outcome(output: &ReturnType, call: &TokenStream) -> TokenStream {
+fn outcome(output: &ReturnType, call: &TokenStream, of: &str) -> TokenStream {
     let span = match output {
         ReturnType::Default => Span::call_site(),
         ReturnType::Type(_, ty) => ty.span(),
     };
     let returned = quote_spanned!(span=> __kafka_returned);
-    let of = quote_spanned!(span=> of);
+    let of = Ident::new(of, span);
     quote! {
         let #returned = #call;
         (&#returned).__kafka_outcome().#of(#returned, &__kafka_cx)
@@ -145,9 +209,14 @@ fn outcome(output: &ReturnType, call: &TokenStream) -> TokenStream {
 /// Declares what the extractors need before the runtime starts.
 fn requires(private: &TokenStream, function: &Function) -> TokenStream {
     let types = &function.extractors;
+    let extractor = if function.element.is_some() {
+        quote!(FromBatchContext)
+    } else {
+        quote!(FromContext<'_>)
+    };
     quote! {
         fn __kafka_requires(__kafka_requirements: &mut #private::Requirements) {
-            #(<#types as #private::FromContext<'_>>::requires(__kafka_requirements);)*
+            #(<#types as #private::#extractor>::requires(__kafka_requirements);)*
         }
     }
 }
@@ -176,6 +245,10 @@ fn constructor(private: &TokenStream, model: &HandlerModel) -> TokenStream {
 fn setters(private: &TokenStream, options: &Options) -> TokenStream {
     let retry = &options.retry;
     let choice = |ty: &dyn ToTokens| quote!(#private::#ty);
+    let batch = options.batch.as_ref();
+    let breaker = &options.breaker;
+    let waits = options.retry_topics_ms.iter().copied();
+    let waits: Vec<_> = waits.map(Literal::u64_unsuffixed).collect();
     let setters = [
         setter("pattern", options.pattern.as_ref()),
         setter("group", options.group.as_ref()),
@@ -204,6 +277,26 @@ fn setters(private: &TokenStream, options: &Options) -> TokenStream {
         setter(
             "max_payload",
             options.max_payload.map(Literal::u32_unsuffixed),
+        ),
+        batch.map(|_| quote!(.batch())),
+        setter(
+            "batch_max",
+            batch
+                .and_then(|batch| batch.max)
+                .map(Literal::u32_unsuffixed),
+        ),
+        setter(
+            "batch_linger_ms",
+            batch
+                .and_then(|batch| batch.linger_ms)
+                .map(Literal::u64_unsuffixed),
+        ),
+        (!waits.is_empty()).then(|| quote!(.retry_topics_ms(&[#(#waits),*]))),
+        breaker.is_off.then(|| quote!(.breaker_off())),
+        setter("breaker_ratio", breaker.ratio.map(Literal::f64_unsuffixed)),
+        setter(
+            "breaker_records",
+            breaker.records.map(Literal::u32_unsuffixed),
         ),
     ];
     setters.into_iter().flatten().collect()

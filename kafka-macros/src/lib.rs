@@ -56,6 +56,44 @@ use crate::model::HandlerModel;
 /// It returns `()`, `Outcome`, `Result<(), E>` or `Result<Outcome, E>`, for any `E` that converts into
 /// `Box<dyn Error + Send + Sync>`: `anyhow::Error`, or an error of your own.
 ///
+/// # Batches
+///
+/// With the option `batch`, a function takes many records at a time: a `Batch<T>` of any payload type that is owned. All
+/// are of one topic-partition, and in its order.
+///
+/// ```
+/// use kafka_runtime::{Batch, BatchOutcome, State, topic_handler};
+///
+/// #[derive(serde::Deserialize)]
+/// struct User { id: i64, email: String }
+///
+/// # #[derive(Clone)]
+/// # struct Index;
+/// # impl Index { async fn put(&self, _: Vec<(i64, String)>) -> anyhow::Result<Vec<Result<(), String>>> { Ok(Vec::new()) } }
+/// #[topic_handler("auth.public.users", batch(max = 500, linger = "50ms"))]
+/// async fn on_users(batch: Batch<User>, index: State<Index>) -> anyhow::Result<BatchOutcome> {
+///     let users = batch.into_payloads().map(|user| (user.id, user.email)).collect();
+///     let results = index.put(users).await?;        // an error here is of the whole batch
+///     Ok(results.into_iter().collect())             // a verdict for each record
+/// }
+/// ```
+///
+/// It returns `()`, `BatchOutcome`, `Result<(), E>` or `Result<BatchOutcome, E>`. A record whose verdict is a failure is
+/// tried again alone, in a batch of one, and given up alone. An `Err`, a panic or a `timeout` says nothing about any one
+/// record: each is tried again alone, at least once (even if the error is permanent, or `attempts = 1`), so that one
+/// poison record cannot keep the others failing. A record that cannot be decoded never reaches the function, and its
+/// key's later records wait until it is settled. The breaker counts each record's first verdict; while it asks for one
+/// attempt, a batch is of one record.
+///
+/// The records of one key are in order within a batch; while a key has a record in a running batch, or one that failed
+/// and is not settled, its later records wait, and other keys fill the next batch. With `ordering = "partition"` one batch
+/// of a partition runs at a time, and none while a failed record is not settled. `concurrency` and `timeout` are about
+/// calls, each with a whole batch.
+///
+/// Beside a batch a function takes `State<T>`, `KafkaProducer`, `CancellationToken`, or a type with
+/// `impl FromBatchContext`. What is different for each record is on the records of the batch: `record.key_as::<K>()`,
+/// `record.headers()`, `record.offset()`, `record.timestamp()`, `record.attempt()`.
+///
 /// # Options
 ///
 /// | option | value | default |
@@ -71,11 +109,18 @@ use crate::model::HandlerModel;
 /// | `retry(…, max = "30s")` | duration; longest wait, not shorter than `initial` | `"30s"` |
 /// | `on_failure = "dead_letter"` | after the last attempt: `"dead_letter"`, `"skip"`, or `"stop"` the runtime | `"dead_letter"` |
 /// | `dead_letter = "billing.dlq"` | dead letter topic; not with `"skip"` or `"stop"` | `{group}.{topic}.dlq` |
+/// | `retry_topics = ["1m", "10m"]` | durations, each longer than the one before; a record that is out of attempts is parked for so long, with one more attempt after each wait; later records of its key follow it | none |
+/// | `breaker(ratio = 0.8, …)` | share of first attempts that fail, above 0 and up to 1, from which on the handler is not fed until one succeeds | `0.8` |
+/// | `breaker(…, records = 100)` | over how many records the share is taken, at least | `100` |
+/// | `breaker = "off"` | feeds the handler whatever happens | the two above |
 /// | `enabled_if = "ENABLE_BILLING"` | environment variable that must be `true`, `1`, `yes` or `on` at start | always enabled |
 /// | `name = "billing"` | name in logs, metrics and the start table | the function's |
 /// | `start = "earliest"` | where a group without a committed offset begins: `"earliest"` or `"latest"` | `"earliest"` |
 /// | `max_payload = "1MiB"` | size; larger values go to the failure policy without being decoded | no limit |
-/// | `decode = path::to::decoder` | `fn(&Record) -> Result<T, DecodeError>` that makes the payload; it may borrow from the record | the payload's type |
+/// | `batch` | the function takes a `Batch<T>` | one record a call |
+/// | `batch(max = 500, …)` | most records of a batch, from 1 | `500`, as Kafka's `max.poll.records` |
+/// | `batch(…, linger = "50ms")` | duration; how long an incomplete batch waits for more, from its first record on; `"0ms"` takes what is there | `"50ms"`: a busy topic fills a batch in less |
+/// | `decode = path::to::decoder` | `fn(&Record) -> Result<T, DecodeError>` that makes the payload (of a batch: of each record); it may borrow from the record | the payload's type |
 /// | `crate = path::to::reexport` | where `kafka_runtime` is, if under another name | `::kafka_runtime` |
 ///
 /// A duration is a whole number and `ms`, `s`, `m` or `h`. A size is a whole number and `B`, `kB`, `MB`, `GB` (powers

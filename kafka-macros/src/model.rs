@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use regex_lite::Regex;
-use syn::{ExprPath, LitInt, LitStr, Path};
+use syn::{ExprPath, LitFloat, LitInt, LitStr, Path};
 
 use crate::args::{Args, Setting, Value, not_a_literal, span_of};
 use crate::errors::{Errors, closest};
@@ -22,7 +22,7 @@ impl HandlerModel {
     /// Judges the attribute and the function; `None` if there is an error.
     pub(crate) fn new(args: Args, item: &HandlerItem, errors: &mut Errors) -> Option<Self> {
         let options = Options::new(args, errors);
-        let function = Function::new(item, options.decode.is_some(), errors)?;
+        let function = Function::new(item, &options, errors)?;
         Some(Self {
             krate: krate(options.krate.as_ref()),
             options,
@@ -53,6 +53,11 @@ pub(crate) struct Options {
     pub(crate) start: Option<Start>,
     pub(crate) max_payload: Option<u32>,
     pub(crate) decode: Option<ExprPath>,
+    pub(crate) batch: Option<BatchOptions>,
+    pub(crate) retry_topics_ms: Vec<u64>,
+    pub(crate) breaker: BreakerOptions,
+    /// One that is there and not known may have been meant for any other; it is an error already.
+    pub(crate) has_unknown: bool,
     pub(crate) krate: Option<Path>,
 }
 
@@ -62,6 +67,21 @@ pub(crate) struct RetryOptions {
     pub(crate) attempts: Option<u32>,
     pub(crate) initial_ms: Option<u64>,
     pub(crate) max_ms: Option<u64>,
+}
+
+/// `batch(…)`.
+#[derive(Default)]
+pub(crate) struct BatchOptions {
+    pub(crate) max: Option<u32>,
+    pub(crate) linger_ms: Option<u64>,
+}
+
+/// `breaker(…)`, or `breaker = "off"`.
+#[derive(Default)]
+pub(crate) struct BreakerOptions {
+    pub(crate) is_off: bool,
+    pub(crate) ratio: Option<f64>,
+    pub(crate) records: Option<u32>,
 }
 
 /// The variants of an enum of the runtime, under their names in the attribute.
@@ -96,6 +116,8 @@ choice!(FailurePolicy { DeadLetter = "dead_letter", Skip = "skip", Stop = "stop"
 
 /// Every option with an example of its use, as the messages show it.
 const OPTIONS: &[(&str, &str)] = &[
+    ("batch", "batch(max = 500, linger = \"50ms\")"),
+    ("breaker", "breaker(ratio = 0.8, records = 100)"),
     ("concurrency", "concurrency = 256"),
     ("crate", "crate = path::to::kafka_runtime"),
     ("dead_letter", "dead_letter = \"billing.orders.dlq\""),
@@ -111,6 +133,7 @@ const OPTIONS: &[(&str, &str)] = &[
         "retry",
         "retry(attempts = 8, initial = \"100ms\", max = \"30s\")",
     ),
+    ("retry_topics", "retry_topics = [\"1m\", \"10m\"]"),
     ("start", "start = \"latest\""),
     ("timeout", "timeout = \"30s\""),
 ];
@@ -121,21 +144,35 @@ const RETRY_OPTIONS: &[(&str, &str)] = &[
     ("max", "max = \"30s\""),
 ];
 
+const BATCH_OPTIONS: &[(&str, &str)] = &[("linger", "linger = \"50ms\""), ("max", "max = 500")];
+
+const BREAKER_OPTIONS: &[(&str, &str)] = &[("ratio", "ratio = 0.8"), ("records", "records = 100")];
+
 /// What people coming from other clients call an option.
 const ALIASES: &[(&str, &str)] = &[
     ("attempts", "retry(attempts = 8)"),
     ("auto_offset_reset", "start = \"latest\""),
+    ("batch_linger", "batch(linger = \"50ms\")"),
+    ("batch_size", "batch(max = 500)"),
+    ("circuit_breaker", "breaker(ratio = 0.8, records = 100)"),
     ("decoder", "decode = path::to::decoder"),
     ("deserialize_with", "decode = path::to::decoder"),
     ("dlq", "dead_letter = \"billing.orders.dlq\""),
+    ("failure_ratio", "breaker(ratio = 0.8)"),
     ("group_id", "group = \"billing\""),
+    ("linger", "batch(linger = \"50ms\")"),
+    ("linger_ms", "batch(linger = \"50ms\")"),
     ("max_attempts", "retry(attempts = 8)"),
+    ("max_batch_size", "batch(max = 500)"),
     ("max_in_flight", "concurrency = 256"),
+    ("max_poll_records", "batch(max = 500)"),
     ("max_retries", "retry(attempts = 8)"),
     ("offset", "start = \"latest\""),
     ("parallelism", "concurrency = 256"),
+    ("ratio", "breaker(ratio = 0.8)"),
     ("regex", "pattern = r\"^orders\\.\""),
     ("retries", "retry(attempts = 8)"),
+    ("retry_delays", "retry_topics = [\"1m\", \"10m\"]"),
 ];
 
 /// The runtime's default of `retry(initial)`, `Retry::DEFAULT`.
@@ -152,6 +189,9 @@ impl Options {
             options.set(setting, errors);
             places.0.push((setting.name(), span_of(setting)));
         }
+        let is_known =
+            |setting: &Setting| OPTIONS.iter().any(|(known, _)| *known == setting.name());
+        options.has_unknown = !args.settings.iter().all(is_known);
         // There is a topic, or a pattern; one that could not be read is an error already.
         let is_topic =
             |setting: &Setting| names_topic(setting) || is_bare_unknown(setting, OPTIONS);
@@ -203,6 +243,9 @@ impl Options {
             "start" => self.start = choice(setting, errors),
             "max_payload" => self.max_payload = parsed(setting, values::size, errors),
             "decode" => self.decode = path(setting, errors),
+            "batch" => self.batch = Some(BatchOptions::new(setting, errors)),
+            "retry_topics" => self.retry_topics_ms = waits(setting, errors),
+            "breaker" => self.breaker = BreakerOptions::new(setting, errors),
             "crate" => self.krate = path(setting, errors).map(|path| path.path),
             name => unreachable!("`{name}` is not in OPTIONS"),
         }
@@ -291,19 +334,9 @@ impl RetryOptions {
             wrong_kind(setting, "list", errors);
             return retry;
         };
-        for topic in &args.topics {
-            errors.at(
-                topic,
-                "`retry` takes no topic: a handler's topics stand before it",
-            );
-        }
+        no_topics(setting, args, errors);
         // `retry()` says nothing.
-        if args.topics.is_empty() && args.settings.is_empty() {
-            errors.at(
-                &setting.name,
-                format!("`retry` is empty: `{}`", example("retry")),
-            );
-        }
+        not_empty(setting, args, errors);
         let mut waits = Vec::new();
         for setting in unique(&args.settings, RETRY_OPTIONS, errors) {
             match setting.name().as_str() {
@@ -340,6 +373,160 @@ impl RetryOptions {
             }
             _ => "`initial` is longer than `max`: the first wait is the shortest",
         }
+    }
+}
+
+impl BatchOptions {
+    fn new(setting: &Setting, errors: &mut Errors) -> Self {
+        let mut batch = Self::default();
+        let args = match &setting.value {
+            Value::List(args) => args,
+            // `batch` alone is a batch with the defaults.
+            Value::Missing => return batch,
+            _ => {
+                wrong_kind(setting, "list", errors);
+                return batch;
+            }
+        };
+        no_topics(setting, args, errors);
+        for setting in unique(&args.settings, BATCH_OPTIONS, errors) {
+            match setting.name().as_str() {
+                // A batch of no records would handle nothing.
+                "max" => batch.max = count(setting, "1 is one record for each call", errors),
+                "linger" => batch.linger_ms = parsed(setting, values::wait, errors),
+                name => unreachable!("`{name}` is not in BATCH_OPTIONS"),
+            }
+        }
+        batch
+    }
+}
+
+impl BreakerOptions {
+    fn new(setting: &Setting, errors: &mut Errors) -> Self {
+        let mut breaker = Self::default();
+        let args = match &setting.value {
+            Value::List(args) => args,
+            Value::Text(text) if text.value() == "off" => {
+                breaker.is_off = true;
+                return breaker;
+            }
+            Value::Path(path) if path.path.is_ident("off") => {
+                breaker.is_off = true;
+                return breaker;
+            }
+            _ => {
+                errors.at_span(
+                    span_of(setting),
+                    "`breaker` is a list or off: `breaker(ratio = 0.8, records = 100)`, `breaker = \"off\"`",
+                );
+                return breaker;
+            }
+        };
+        no_topics(setting, args, errors);
+        // `breaker()` says nothing.
+        not_empty(setting, args, errors);
+        for setting in unique(&args.settings, BREAKER_OPTIONS, errors) {
+            match setting.name().as_str() {
+                "ratio" => breaker.ratio = ratio(setting, errors),
+                // A share of no records is none.
+                "records" => {
+                    breaker.records = count(setting, "`breaker = \"off\"` switches it off", errors);
+                }
+                name => unreachable!("`{name}` is not in BREAKER_OPTIONS"),
+            }
+        }
+        breaker
+    }
+}
+
+/// Reads a share, above 0 and up to 1.
+fn ratio(setting: &Setting, errors: &mut Errors) -> Option<f64> {
+    let number = match &setting.value {
+        Value::Number(number) => number.base10_parse::<f64>().ok(),
+        Value::Other(tokens) => syn::parse2::<LitFloat>(tokens.clone())
+            .and_then(|number| number.base10_parse::<f64>())
+            .ok(),
+        _ => None,
+    };
+    match number {
+        Some(ratio) if ratio > 0.0 && ratio <= 1.0 => return Some(ratio),
+        // All of them would have to fail more than once.
+        Some(percent) if percent > 1.0 && percent <= 100.0 => errors.at_span(
+            span_of(setting),
+            format!(
+                "`ratio` is a share, above 0 and up to 1: did you mean `ratio = {}`?",
+                percent / 100.0
+            ),
+        ),
+        // It would open for nothing at all.
+        Some(_) => errors.at_span(
+            span_of(setting),
+            "`ratio` is a share, above 0 and up to 1; `breaker = \"off\"` switches it off",
+        ),
+        None => wrong_kind(setting, "number", errors),
+    }
+    None
+}
+
+/// Reads the waits of retry topics, in milliseconds.
+fn waits(setting: &Setting, errors: &mut Errors) -> Vec<u64> {
+    let Value::Array(values, span) = &setting.value else {
+        wrong_kind(setting, "list", errors);
+        return Vec::new();
+    };
+    // No retry topic is the default.
+    if values.is_empty() {
+        errors.at_span(
+            *span,
+            format!(
+                "`retry_topics` is empty: `{}`, or leave it out",
+                example("retry_topics", "list")
+            ),
+        );
+    }
+    let mut waits: Vec<u64> = Vec::new();
+    for value in values {
+        let Value::Text(text) = value else {
+            let meant = match value {
+                Value::Number(number) if number.suffix().is_empty() => format!("{number}s"),
+                Value::Number(number) => number.to_string(),
+                _ => "1m".to_owned(),
+            };
+            errors.at(value, format!("a wait is a string: `\"{meant}\"`"));
+            continue;
+        };
+        match values::duration(&text.value()) {
+            // A record goes from the shortest wait to the longest, and each has a topic of its own.
+            Ok(ms) if waits.last().is_some_and(|last| ms <= *last) => errors.at(
+                text,
+                "each wait is longer than the one before: `retry_topics = [\"1m\", \"10m\"]`",
+            ),
+            Ok(ms) => waits.push(ms),
+            Err(error) => errors.at(text, error),
+        }
+    }
+    waits
+}
+
+fn no_topics(setting: &Setting, args: &Args, errors: &mut Errors) {
+    for topic in &args.topics {
+        errors.at(
+            topic,
+            format!(
+                "`{}` takes no topic: a handler's topics stand before it",
+                setting.name()
+            ),
+        );
+    }
+}
+
+fn not_empty(setting: &Setting, args: &Args, errors: &mut Errors) {
+    if args.topics.is_empty() && args.settings.is_empty() {
+        let name = setting.name();
+        errors.at(
+            &setting.name,
+            format!("`{name}` is empty: `{}`", example(&name, "list")),
+        );
     }
 }
 
@@ -424,10 +611,17 @@ fn names(known: &[(&str, &str)]) -> String {
     }
 }
 
-fn example(name: &str) -> &'static str {
-    let mut all = OPTIONS.iter().chain(RETRY_OPTIONS);
-    all.find(|(known, _)| *known == name)
-        .map_or("", |(_, example)| example)
+fn example(name: &str, kind: &str) -> &'static str {
+    let mut all = OPTIONS
+        .iter()
+        .chain(RETRY_OPTIONS)
+        .chain(BATCH_OPTIONS)
+        .chain(BREAKER_OPTIONS);
+    // `max` is a duration in `retry`, and a number in `batch`.
+    let is_it = |(known, example): &&(&str, &str)| {
+        *known == name && (kind == "number") == example.ends_with(|c: char| c.is_ascii_digit())
+    };
+    all.find(is_it).map_or("", |(_, example)| example)
 }
 
 /// Reports a value that is of another kind than the option takes, and writes it as it was probably meant.
@@ -438,14 +632,17 @@ fn wrong_kind(setting: &Setting, kind: &str, errors: &mut Errors) {
             Some(format!("\"{number}\""))
         }
         (Value::Path(path), "string") => path.path.get_ident().map(|ident| format!("\"{ident}\"")),
-        (Value::Text(text), "number") => text.value().parse::<u32>().ok().map(|n| n.to_string()),
+        (Value::Text(text), "number") => text.value().parse::<f64>().ok().map(|n| n.to_string()),
+        (Value::Text(text), "list") if name == "retry_topics" => {
+            Some(format!("[\"{}\"]", text.value()))
+        }
         (Value::Text(text), "path") => syn::parse_str::<ExprPath>(&text.value())
             .ok()
             .map(|_| text.value()),
         _ => None,
     };
     let meant = meant.map_or_else(
-        || example(&name).to_owned(),
+        || example(&name, kind).to_owned(),
         |value| format!("{name} = {value}"),
     );
     errors.at_span(

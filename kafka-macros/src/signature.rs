@@ -14,10 +14,12 @@ use syn::{
 };
 
 use crate::errors::Errors;
+use crate::model::Options;
 
 /// The payload types of the runtime, with the number of their type arguments. Only their name is known here: the
 /// number keeps a type of the user's that has the same name out of it, mostly.
 const PAYLOADS: &[(&str, usize)] = &[
+    ("Batch", 1),
     ("DatabaseEvent", 1),
     ("Json", 1),
     ("JsonOrText", 1),
@@ -35,6 +37,9 @@ const EXTRACTORS: &[(&str, usize)] = &[
     ("RecordMetadata", 0),
     ("State", 1),
 ];
+
+/// The extractors of one record: a batch has many.
+const OF_A_RECORD: &[(&str, usize)] = &[("Headers", 0), ("Key", 1), ("RecordMetadata", 0)];
 
 /// The head of the item under the attribute.
 pub(crate) struct HandlerItem {
@@ -70,24 +75,39 @@ pub(crate) struct Function {
     /// Attributes that the generated code must have too.
     pub(crate) attrs: Vec<TokenStream>,
     pub(crate) payload: Type,
+    /// What each record of a batch is decoded to; `None` if a call takes one record.
+    pub(crate) element: Option<Type>,
     pub(crate) extractors: Vec<Type>,
     pub(crate) output: ReturnType,
 }
 
 impl Function {
-    /// Judges a function; `has_decoder` if the payload needs no `FromRecord`.
-    pub(crate) fn new(item: &HandlerItem, has_decoder: bool, errors: &mut Errors) -> Option<Self> {
+    /// Judges a function by the options of its handler.
+    pub(crate) fn new(item: &HandlerItem, options: &Options, errors: &mut Errors) -> Option<Self> {
         let signature = &item.signature;
         check_attributes(&item.attrs, errors);
         check_qualifiers(signature, errors);
         check_generics(signature, errors);
         let types = argument_types(signature, errors)?;
         let (payload, extractors) = types.split_first()?;
-        check_payload(payload, extractors, has_decoder, errors);
+        if is_payload(payload, extractors, errors) {
+            match (element(payload), &options.batch) {
+                (Some(element), option) => {
+                    let has_option = option.is_some() || options.has_unknown;
+                    check_batch(payload, element, has_option, errors);
+                }
+                (None, Some(_)) => check_is_batch(payload, errors),
+                (None, None) => check_payload(payload, options.decode.is_some(), errors),
+            }
+        }
+        if options.batch.is_some() || element(payload).is_some() {
+            check_batch_extractors(extractors, errors);
+        }
         Some(Self {
             ident: signature.ident.clone(),
             attrs: item.attrs.iter().filter_map(inherited).collect(),
             payload: (*payload).clone(),
+            element: element(payload).cloned(),
             extractors: extractors.iter().copied().cloned().collect(),
             output: signature.output.clone(),
         })
@@ -234,7 +254,8 @@ fn check_impl_trait(ty: &Type, errors: &mut Errors) {
     Visitor(errors).visit_type(ty);
 }
 
-fn check_payload(payload: &Type, extractors: &[&Type], has_decoder: bool, errors: &mut Errors) {
+/// The first argument is the payload, and no other is; false if it is not.
+fn is_payload(payload: &Type, extractors: &[&Type], errors: &mut Errors) -> bool {
     let late = extractors.iter().find(|ty| named(ty, PAYLOADS).is_some());
     if let Some(name) = named(payload, EXTRACTORS) {
         // The payload comes first. If it is there, but later, that is one mistake.
@@ -248,7 +269,7 @@ fn check_payload(payload: &Type, extractors: &[&Type], has_decoder: bool, errors
             payload,
             format!("the first argument is the payload, and `{name}` is none: {advice}"),
         );
-        return;
+        return false;
     }
     // There is one payload.
     for ty in extractors.iter().filter(|ty| named(ty, PAYLOADS).is_some()) {
@@ -260,11 +281,136 @@ fn check_payload(payload: &Type, extractors: &[&Type], has_decoder: bool, errors
             ),
         );
     }
+    true
+}
+
+fn check_payload(payload: &Type, has_decoder: bool, errors: &mut Errors) {
     if !has_decoder {
         check_reference(payload, errors);
     }
     check_static(payload, errors);
     check_owned(payload, errors);
+}
+
+/// A batch is filled and handed over as the option says, and holds what its records were decoded to.
+fn check_batch(payload: &Type, element: &Type, has_option: bool, errors: &mut Errors) {
+    if !has_option {
+        errors.at(
+            payload,
+            format!(
+                "a `Batch` comes with the option `batch`: `#[topic_handler(…, batch(max = 500, linger = \"50ms\"))]`; or \
+                 take one record at a time: `{}`",
+                text(element)
+            ),
+        );
+    }
+    if let Type::Reference(_) = bare(payload) {
+        return check_reference(payload, errors);
+    }
+    check_static(payload, errors);
+    check_element(element, errors);
+}
+
+/// The records of a batch are decoded before the function is called, each on its own: nothing borrows from them.
+fn check_element(element: &Type, errors: &mut Errors) {
+    struct Visitor<'e>(&'e mut Errors);
+    impl<'ast> Visit<'ast> for Visitor<'_> {
+        fn visit_type_reference(&mut self, reference: &'ast TypeReference) {
+            self.0.at(
+                reference,
+                "a batch holds owned payloads: write `String` for text, `Raw` for bytes",
+            );
+        }
+
+        fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+            if lifetime.ident != "static" {
+                self.0.at(
+                    lifetime,
+                    "a batch holds owned payloads: write a type that does not borrow from its record",
+                );
+            }
+        }
+    }
+    Visitor(errors).visit_type(element);
+}
+
+/// With the option `batch`, a call takes many records.
+fn check_is_batch(payload: &Type, errors: &mut Errors) {
+    errors.at(
+        payload,
+        format!(
+            "with the option `batch` the payload is a batch: write `{}`, or remove the option",
+            as_batch(payload)
+        ),
+    );
+}
+
+/// The batch that was probably meant: of `Vec<Order>`, `&[Order]` and `Order`, `Batch<Order>`.
+fn as_batch(payload: &Type) -> String {
+    match bare(payload) {
+        Type::Reference(reference) => as_batch(&reference.elem),
+        Type::Slice(slice) => format!("Batch<{}>", text(&slice.elem)),
+        Type::Path(_) => match type_argument(payload, "Vec") {
+            Some(element) => format!("Batch<{}>", text(element)),
+            // A tombstone is one of the records.
+            None => match type_argument(payload, "Option").and_then(element) {
+                Some(element) => format!("Batch<Option<{}>>", text(element)),
+                None => format!("Batch<{}>", text(payload)),
+            },
+        },
+        other => format!("Batch<{}>", text(other)),
+    }
+}
+
+/// What is different for each record of a batch cannot be one argument.
+fn check_batch_extractors(extractors: &[&Type], errors: &mut Errors) {
+    for ty in extractors {
+        let Some(name) = named(ty, OF_A_RECORD) else {
+            continue;
+        };
+        let instead = match name {
+            "Key" => {
+                let key = type_argument(ty, "Key").map_or_else(|| "_".to_owned(), text);
+                format!("`record.key_as::<{key}>()`, or its bytes: `record.key()`")
+            }
+            "Headers" => "`record.headers()`".to_owned(),
+            _ => "`record.offset()`, `record.timestamp()`, `record.attempt()`; the batch has `topic()`, `partition()` and \
+                  `group()`"
+                .to_owned(),
+        };
+        errors.at(
+            ty,
+            format!(
+                "`{}` is of one record, and a batch has many: remove it and ask each of them, {instead}",
+                text(ty)
+            ),
+        );
+    }
+}
+
+/// Returns what a `Batch<_>`, or a reference to one, holds.
+fn element(payload: &Type) -> Option<&Type> {
+    match bare(payload) {
+        Type::Reference(reference) => element(&reference.elem),
+        payload => type_argument(payload, "Batch"),
+    }
+}
+
+/// Returns the type argument of a type of this name that has one.
+fn type_argument<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
+    let Type::Path(path) = bare(ty) else {
+        return None;
+    };
+    let last = path.path.segments.last()?;
+    match &last.arguments {
+        PathArguments::AngleBracketed(arguments) if last.ident == name => {
+            match (arguments.args.first()?, arguments.args.len()) {
+                (GenericArgument::Type(argument), 1) => Some(argument),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 /// `JsonOrText` decodes for any lifetime, so that it can fall back.

@@ -33,6 +33,11 @@ pub(crate) fn duration(text: &str) -> Result<u64, String> {
     Ok(ms)
 }
 
+/// Reads a duration that may be `0ms`, in milliseconds.
+pub(crate) fn wait(text: &str) -> Result<u64, String> {
+    quantity(text, "duration", "ms", &DURATIONS)
+}
+
 /// Reads `512B`, `64KiB`, `1MiB`, `1MB`, in bytes.
 pub(crate) fn size(text: &str) -> Result<u32, String> {
     let bytes = quantity(text, "size", "B", &SIZES)?;
@@ -242,6 +247,13 @@ mod tests {
             let error = refusal(duration(bad));
             assert!(error.contains(hint), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn a_wait_may_be_none() {
+        assert_eq!(wait("0ms"), Ok(0));
+        assert_eq!(wait("50ms"), Ok(50));
+        assert!(refusal(wait("0")).contains("missing, as in `0ms`"));
     }
 
     #[test]

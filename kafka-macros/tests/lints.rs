@@ -23,8 +23,8 @@
 use std::borrow::Cow;
 
 use kafka_runtime::{
-    Classify, DatabaseEvent, DecodeError, ErrorClass, Headers, KafkaProducer, Key, Outcome, Record,
-    RecordMetadata, State, classify, topic_handler,
+    Batch, BatchOutcome, Classify, DatabaseEvent, DecodeError, ErrorClass, Headers, KafkaProducer,
+    Key, Outcome, Record, RecordMetadata, State, classify, topic_handler,
 };
 use serde::Deserialize;
 
@@ -94,7 +94,20 @@ async fn _on_row(row: DatabaseEvent<Event<'_>>) -> anyhow::Result<Outcome> {
 #[expect(unused_variables, reason = "the adapter must not expect it too")]
 async fn on_length(length: usize) {}
 
+/// Takes many.
+///
+/// # Errors
+/// Now and then.
+#[topic_handler("batches", batch(max = 10), decode = length, timeout = "30s")]
+pub async fn on_batch(batch: Batch<usize>, state: State<u8>) -> Result<BatchOutcome, Declined> {
+    tokio::task::yield_now().await;
+    if batch.len() > usize::from(*state) {
+        return Err(Declined);
+    }
+    Ok(BatchOutcome::ok())
+}
+
 #[test]
 fn they_are_registered() {
-    assert_eq!(kafka_runtime::registered().len(), 3);
+    assert_eq!(kafka_runtime::registered().len(), 4);
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use kafka_runtime::{
-    Classify, DatabaseEvent, ErrorClass, Handler, Headers, Outcome, Place, Raw, Text, classify,
-    registered, topic_handler,
+    Batch, BatchOutcome, Breaker, Classify, DatabaseEvent, ErrorClass, Handler, Headers, Outcome,
+    Place, Raw, Text, classify, registered, topic_handler,
 };
 
 #[topic_handler("zebras")]
@@ -24,7 +24,9 @@ async fn on_zebra(_: Raw) {}
     enabled_if = "ENABLE_ANALYTICS",
     name = "analytics",
     start = "latest",
-    max_payload = "1MiB"
+    max_payload = "1MiB",
+    retry_topics = ["90s", "1h"],
+    breaker(ratio = 0.5, records = 20)
 )]
 pub(crate) async fn on_change(
     event: DatabaseEvent<serde::de::IgnoredAny>,
@@ -36,6 +38,15 @@ pub(crate) async fn on_change(
 
 #[topic_handler(pattern = r"^audit\..*$", on_failure = "skip")]
 async fn on_audit(_: Text) {}
+
+#[topic_handler("orders", batch, breaker = "off")]
+async fn on_orders(batch: Batch<u64>) -> BatchOutcome {
+    let known = |n: &u64| if *n < 3 { Ok(()) } else { Err("unknown") };
+    batch.payloads().map(known).collect()
+}
+
+#[topic_handler("payments", batch(max = 10, linger = "0ms"))]
+async fn on_payments(_: Batch<Option<u64>>) {}
 
 mod nested {
     use kafka_runtime::{Raw, topic_handler};
@@ -74,7 +85,7 @@ fn handlers_are_sorted_by_topic() {
         .map(|handler| handler.topics().first().cloned())
         .collect();
 
-    assert_eq!(first_topics.len(), 4);
+    assert_eq!(first_topics.len(), 6);
     assert!(first_topics.is_sorted(), "{first_topics:?}");
 }
 
@@ -85,7 +96,17 @@ fn a_handler_is_named_after_its_function() {
         .map(|handler| handler.name().to_owned())
         .collect();
 
-    assert_eq!(names, ["on_audit", "on_zebra", "analytics", "on_zebra"]);
+    assert_eq!(
+        names,
+        [
+            "on_audit",
+            "on_zebra",
+            "analytics",
+            "on_orders",
+            "on_payments",
+            "on_zebra"
+        ]
+    );
 }
 
 #[test]
@@ -131,6 +152,8 @@ fn every_option_arrives() {
         r#"enabled_if: Some("ENABLE_ANALYTICS")"#,
         "start: Latest",
         "max_payload: Some(1048576)",
+        "retry_topics: [90s, 3600s]",
+        "breaker: Breaker { ratio: 0.5, records: 20 }",
     ] {
         assert!(options.contains(option), "{option} in {options}");
     }
@@ -149,7 +172,31 @@ fn what_is_not_given_is_the_default() {
     );
 }
 
+#[test]
+fn a_batch_has_its_options_or_the_defaults() {
+    let by_hand = Handler::batch("orders", on_orders);
+    let options = |handler: &Handler| format!("{handler:?}");
+    let batch = |text: &str| text.split("batch: ").nth(1).map(str::to_owned);
+    let of = |name: &str| batch(&options(&by_name()[name])).unwrap_or_default();
+
+    assert!(of("on_orders").starts_with("Some(BatchOptions { max: 500, linger: 50ms })"));
+    assert!(of("on_payments").starts_with("Some(BatchOptions { max: 10, linger: 0ns })"));
+    assert!(of("on_audit").starts_with("None"));
+    assert!(options(&by_hand).contains("max: 500, linger: 50ms"));
+}
+
+#[test]
+fn a_breaker_can_be_switched_off() {
+    let options = |name: &str| format!("{:?}", by_name()[name]);
+
+    assert!(options("on_orders").contains(&format!("breaker: {:?}", Breaker::OFF)));
+    assert!(options("on_audit").contains(&format!("breaker: {:?}", Breaker::DEFAULT)));
+}
+
 #[tokio::test]
 async fn the_function_can_be_called() {
     on_zebra(Raw::new(b"stripes")).await;
+    let outcome = on_orders(Batch::for_test("orders", [2, 3])).await;
+
+    assert!(!outcome.is_ok());
 }

@@ -4,6 +4,7 @@
 //! told so by an environment variable.
 
 mod bad_input;
+mod batch;
 mod common;
 mod damage;
 mod delivery;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let suite = redrive::add(suite);
     let suite = retry_topics::add(suite);
     let suite = bad_input::add(suite);
+    let suite = batch::add(suite);
     let suite = startup::add(suite);
     let suite = outage::add(suite);
     let suite = damage::add(suite);

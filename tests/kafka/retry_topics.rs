@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use kafka_runtime::{Handler, Key, RecordMetadata, Retry, Text};
+use kafka_runtime::{Batch, BatchOutcome, Handler, Key, RecordMetadata, Retry, Text};
 use test_support::{KafkaCluster, NewRecord, Suite, TestResult, Topics, eventually, unique_name};
 
-use crate::common::{LIMIT, Log, create, start};
+use crate::common::{LIMIT, Log, committed, create, start};
 
 pub(crate) fn add(suite: Suite) -> Suite {
     suite
@@ -16,6 +16,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
         .test(
             "retry_topics::what_is_parked_is_taken_over_by_the_next_run",
             taken_over,
+        )
+        .test(
+            "retry_topics::what_failed_in_a_batch_is_parked_and_its_key_follows",
+            of_batches,
         )
 }
 
@@ -154,5 +158,71 @@ async fn taken_over(cluster: &KafkaCluster) -> TestResult {
         of_key(&second, "k"),
         calls(&[("bad1", 2), ("second", 1), ("third", 1)])
     );
+    service.stop().await
+}
+
+/// Fails as [`failing`] does, and with a record all later ones of its key in the batch.
+fn failing_in_batches(topic: &str, log: &Log<Call>) -> Handler {
+    let seen = log.clone();
+    Handler::batch(topic, move |batch: Batch<Text>| {
+        let mut outcome = BatchOutcome::ok();
+        let mut failed = Vec::new();
+        for (index, record) in batch.iter().enumerate() {
+            let key: String = record.key_as().unwrap_or_default();
+            let value = record.as_str().unwrap_or_default();
+            let until = value.strip_prefix("bad").and_then(|n| n.parse().ok());
+            if failed.contains(&key) {
+                outcome.fail(index, "behind another");
+                continue;
+            }
+            seen.push((
+                key.clone(),
+                value.to_owned(),
+                record.attempt(),
+                record.offset(),
+            ));
+            if until.is_some_and(|until| record.attempt() <= until) {
+                outcome.fail(index, "not yet");
+                failed.push(key);
+            }
+        }
+        async { outcome }
+    })
+    .retry(Retry::NONE)
+    .retry_topics(WAITS)
+}
+
+async fn of_batches(cluster: &KafkaCluster) -> TestResult {
+    let (topic, group) = (unique_name("parkedbatch"), unique_name("group"));
+    let topics = create(cluster, &topic, 1).await?;
+    let log = Log::default();
+    let values = [
+        ("k", "bad2"),
+        ("k", "second"),
+        ("other", "o"),
+        ("k", "third"),
+        ("x", "bad9"),
+    ];
+    produce(&topics, &topic, &values).await?;
+    let service = start(cluster, &group, [failing_in_batches(&topic, &log)])?;
+
+    log.reaches(9).await?;
+    assert_eq!(of_key(&log, "other"), calls(&[("o", 1)]));
+    let x = calls(&[("bad9", 1), ("bad9", 2), ("bad9", 3)]);
+    assert_eq!(of_key(&log, "x"), x);
+    let of_k = of_key(&log, "k").into_iter().map(|(value, _)| value);
+    assert_eq!(
+        of_k.collect::<Vec<_>>(),
+        ["bad2", "bad2", "bad2", "second", "third"]
+    );
+    let dead = format!("{group}.{topic}.dlq");
+    eventually(LIMIT, async || {
+        topics
+            .read_all(&dead)
+            .await
+            .is_ok_and(|read| read.len() == 1)
+    })
+    .await?;
+    committed(&topics, &group, &topic, &[5]).await?;
     service.stop().await
 }

@@ -66,7 +66,8 @@ impl Assigned {
             parking,
         } = new;
         let state = Arc::new(PartitionState::new(at, epoch));
-        let lanes = if handler.ordering == Ordering::Partition {
+        // A batch is filled by one lane: shared out by their keys, records would make several small ones.
+        let lanes = if handler.ordering == Ordering::Partition || handler.batch.is_some() {
             1
         } else {
             lanes

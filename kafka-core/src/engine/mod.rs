@@ -1,7 +1,9 @@
 //! The way of a record from the client to its commit.
 
 pub(crate) mod assignment;
+mod attempt;
 pub(crate) mod backpressure;
+pub(crate) mod batch_lane;
 #[cfg(any(test, feature = "testing"))]
 mod by_hand;
 mod corrupt;
@@ -18,6 +20,7 @@ pub(crate) mod pulse;
 mod rebalance;
 mod retries;
 pub(crate) mod route;
+mod slots;
 pub(crate) mod spawn;
 mod stop;
 #[cfg(test)]

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::dispatch::{Assigned, NewPartition, hash_of};
-use super::lane::parking_chain;
 use super::lane_task::LaneParking;
 use super::partition::Epoch;
 use super::poll::{COMMITTED_TIMEOUT, Engine, MOST};
@@ -185,7 +184,7 @@ impl RetryTopic {
     /// The chain of a record, as the source's lanes have it.
     fn chain(&self, record: &RawRecord<'_>) -> Option<u64> {
         let key_hash = record.key.map(|key| hash_of(Some(key), 0));
-        parking_chain(self.assigned.handler.ordering, key_hash)
+        self.assigned.handler.chain(key_hash)
     }
 
     /// A wait is never longer than its topic's, whatever a header says.

@@ -8,6 +8,7 @@ use regex_lite::Regex;
 use tokio::sync::Semaphore;
 
 use super::pulse::Pulse;
+use crate::batch::BatchOptions;
 use crate::error::RunError;
 use crate::extract::Services;
 use crate::failure::backoff::Retry;
@@ -16,7 +17,9 @@ use crate::failure::dead_letter::DeadLetters;
 use crate::failure::policy::FailurePolicy;
 use crate::failure::retry_topic::topic_name;
 use crate::handler::{Handler, Ordering, Start};
+use crate::mutant::{self, Mutant};
 use crate::observe::Observers;
+use crate::record::RecordBatch;
 
 /// A handler at work in one group: shared by the lanes of all its partitions.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(crate) struct ActiveHandler {
     pub(crate) dead_letter: Option<Arc<str>>,
     pub(crate) start: Start,
     pub(crate) max_payload: Option<usize>,
+    /// `None`: each call takes one record.
+    pub(crate) batch: Option<BatchOptions>,
     /// The waits of its retry topics, shortest first.
     pub(crate) retry_waits: Vec<Duration>,
     pub(crate) permits: Arc<Semaphore>,
@@ -38,6 +43,28 @@ pub(crate) struct ActiveHandler {
 }
 
 impl ActiveHandler {
+    /// Returns the chain of a record by the hash of its key: the records that wait for each other. `None`: it waits for
+    /// nothing.
+    pub(crate) fn chain(&self, key_hash: Option<u64>) -> Option<u64> {
+        match self.ordering {
+            Ordering::Key => key_hash,
+            Ordering::None => None,
+            Ordering::Partition => Some(0),
+        }
+    }
+
+    /// The same of a record that a lane has.
+    pub(crate) fn chain_of(&self, batch: &RecordBatch, index: usize) -> Option<u64> {
+        if mutant::is_active(Mutant::DropKeyChain) {
+            return None;
+        }
+        if mutant::is_active(Mutant::ChainWholePartition) {
+            return Some(0);
+        }
+        let key_hash = batch.has_key(index).then(|| batch.key_hash(index));
+        self.chain(key_hash.or(mutant::is_active(Mutant::ChainNullKeys).then_some(0)))
+    }
+
     /// Returns the dead letter topic for records of a topic.
     pub(crate) fn dead_letter_topic(&self, group_id: &str, topic: &str) -> Arc<str> {
         match &self.dead_letter {
@@ -45,9 +72,7 @@ impl ActiveHandler {
             None => format!("{group_id}.{topic}.dlq").into(),
         }
     }
-}
 
-impl ActiveHandler {
     /// Returns the retry topics for records of a topic, with the wait of each.
     pub(crate) fn retry_topics(&self, group_id: &str, topic: &str) -> Vec<(Arc<str>, Duration)> {
         let name = |wait| Arc::from(topic_name(group_id, topic, wait));

@@ -28,106 +28,106 @@ use crate::{
     RecordMetadata, Retry, Start, Text,
 };
 
-const TOPIC: &str = "t";
-const DEAD: &str = "g.t.dlq";
-const DRAIN: Duration = Duration::from_secs(5);
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const TOPIC: &str = "t";
+pub(super) const DEAD: &str = "g.t.dlq";
+pub(super) const DRAIN: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 const SESSION: Duration = Duration::from_secs(45);
 
-fn at(partition: i32) -> TopicPartition {
+pub(super) fn at(partition: i32) -> TopicPartition {
     TopicPartition::new(TOPIC, partition)
 }
 
 /// What handlers saw, in the order in which they began.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<String>>>);
+pub(super) struct Seen(Arc<Mutex<Vec<String>>>);
 
 impl Seen {
-    fn push(&self, what: impl Into<String>) {
+    pub(super) fn push(&self, what: impl Into<String>) {
         self.0.lock().unwrap().push(what.into());
     }
 
-    fn all(&self) -> Vec<String> {
+    pub(super) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 }
 
 /// The broker with the one member that most tests have.
 #[derive(Clone)]
-struct Broker {
+pub(super) struct Broker {
     broker: MemoryBroker,
     member: MemberId,
 }
 
 impl Broker {
-    fn append(&self, at: &TopicPartition, key: Option<&str>, value: Option<&str>) {
+    pub(super) fn append(&self, at: &TopicPartition, key: Option<&str>, value: Option<&str>) {
         let payload = MessagePayload::of_bytes(key.map(str::as_bytes), value.map(str::as_bytes));
         self.broker.append(at, payload);
     }
 
-    fn tell(&self, event: Polled) {
+    pub(super) fn tell(&self, event: Polled) {
         self.broker.member(self.member).tell(event);
     }
 
-    fn committed(&self, at: &TopicPartition) -> Option<i64> {
+    pub(super) fn committed(&self, at: &TopicPartition) -> Option<i64> {
         self.broker.committed("g", at).map(|offset| offset.0)
     }
 
     /// What was handed over, committed or not yet.
-    fn stored(&self, at: &TopicPartition) -> Option<i64> {
+    pub(super) fn stored(&self, at: &TopicPartition) -> Option<i64> {
         let stored = self.broker.member(self.member).stored(at);
         stored.map(|offset| offset.0)
     }
 
-    fn is_paused(&self, at: &TopicPartition) -> bool {
+    pub(super) fn is_paused(&self, at: &TopicPartition) -> bool {
         self.broker.member(self.member).is_paused(at)
     }
 
-    fn unassigned(&self) -> Vec<TopicPartition> {
+    pub(super) fn unassigned(&self) -> Vec<TopicPartition> {
         self.broker.member(self.member).unassigned()
     }
 
-    fn answers(&self) -> Vec<Vec<TopicPartition>> {
+    pub(super) fn answers(&self) -> Vec<Vec<TopicPartition>> {
         self.broker.member(self.member).answers()
     }
 
-    fn refuse_seeks(&self, refuse: bool) {
+    pub(super) fn refuse_seeks(&self, refuse: bool) {
         self.broker
             .member(self.member)
             .set_faults(|faults| faults.seeks = refuse);
     }
 
-    fn subscription(&self) -> Vec<String> {
+    pub(super) fn subscription(&self) -> Vec<String> {
         self.broker.member(self.member).subscription()
     }
 
-    fn refuse_writes(&self, topic: &str, error: Option<ProduceError>) {
+    pub(super) fn refuse_writes(&self, topic: &str, error: Option<ProduceError>) {
         self.broker.refuse_writes(topic, error);
     }
 
     /// Returns the records of a topic's partition 0.
-    fn read(&self, topic: &str) -> Vec<Stored> {
+    pub(super) fn read(&self, topic: &str) -> Vec<Stored> {
         self.broker
             .records(&TopicPartition::new(topic, 0), Offset(0))
     }
 }
 
-struct Bench {
-    engine: Engine,
-    commands: Sender<Command>,
-    broker: Broker,
-    monitor: Arc<Monitor>,
-    failed: Arc<FirstError>,
-    is_done: bool,
+pub(super) struct Bench {
+    pub(super) engine: Engine,
+    pub(super) commands: Sender<Command>,
+    pub(super) broker: Broker,
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) failed: Arc<FirstError>,
+    pub(super) is_done: bool,
 }
 
 impl Bench {
     /// Starts an engine with one handler, with partition 0 assigned.
-    async fn start(handler: Handler) -> Self {
+    pub(super) async fn start(handler: Handler) -> Self {
         let mut bench = Self::joining(
             &handler,
             Budget {
@@ -140,7 +140,7 @@ impl Bench {
         bench
     }
 
-    fn joining(handler: &Handler, budget: Budget) -> Self {
+    pub(super) fn joining(handler: &Handler, budget: Budget) -> Self {
         let broker = MemoryBroker::default();
         let (member, consumer) = broker.join("g");
         let client: Arc<dyn ProducerClient> = Arc::new(broker.clone());
@@ -197,7 +197,7 @@ impl Bench {
     }
 
     /// Rounds of the poll thread, with the lanes' turns between them.
-    async fn rounds(&mut self, rounds: usize) {
+    pub(super) async fn rounds(&mut self, rounds: usize) {
         for _ in 0..rounds {
             let now = tokio::time::Instant::now().into_std();
             self.engine.poll(now);
@@ -207,14 +207,14 @@ impl Bench {
         }
     }
 
-    async fn settle(&self) {
+    pub(super) async fn settle(&self) {
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
     }
 
     /// Lets time pass, in rounds.
-    async fn pass(&mut self, time: Duration) {
+    pub(super) async fn pass(&mut self, time: Duration) {
         let step = Duration::from_millis(100);
         let mut passed = Duration::ZERO;
         while passed < time {
@@ -224,7 +224,7 @@ impl Bench {
         }
     }
 
-    fn append(&self, key: &str, value: &str) {
+    pub(super) fn append(&self, key: &str, value: &str) {
         self.broker.append(&at(0), Some(key), Some(value));
     }
 }

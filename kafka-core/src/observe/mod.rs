@@ -149,7 +149,7 @@ pub enum Event<'a> {
         /// The handler's name.
         handler: &'a str,
     },
-    /// A call ended well.
+    /// A record was handled. Of a batch, each record is told by itself.
     Handled {
         /// The record.
         record: &'a Record,
@@ -157,7 +157,7 @@ pub enum Event<'a> {
         handler: &'a str,
         /// From 1.
         attempt: u32,
-        /// From the start of this attempt, decoding included.
+        /// From the start of this attempt, decoding included; of a batch, the time of the whole call.
         duration: Duration,
     },
     /// An attempt failed and another one follows.

@@ -8,21 +8,27 @@ use std::time::{Duration, Instant};
 use super::executor::TaskQueue;
 use super::random::Random;
 use super::setup::Setup;
-use super::world::{Check, DEAD, End, GROUP, Kind, RETRY_GROUP, SECRET, SharedWorld, TOPIC};
+use super::world::{
+    Attempt, Check, DEAD, End, GROUP, Kind, RETRY_GROUP, SECRET, SharedWorld, TOPIC,
+};
 use crate::client::Cluster;
 use crate::client::memory::MemberId;
+use crate::decode_error::DecodeError;
 use crate::engine::monitor::{GroupState, Monitor};
 use crate::engine::poll::{Command, Engine, EngineConfig, Parts};
 use crate::engine::pulse::Pulse;
 use crate::engine::route::{FirstError, GroupServices, Routes};
 use crate::engine::spawn::Spawner;
-use crate::extract::Services;
+use crate::extract::{FromBatchContext, HandlerContext, Services};
 use crate::failure::dead_letter::DeadLetters;
 use crate::observe::{Event, Observer, Observers};
 use crate::producer::ProducerClient;
 use crate::record::TopicPartition;
 use crate::start::activate;
-use crate::{CancellationToken, Handler, Json, PermanentError, RecordMetadata};
+use crate::{
+    Batch, BatchOutcome, BatchRecord, BoxError, CancellationToken, Handler, Json, PermanentError,
+    RecordMetadata,
+};
 
 /// A call that runs for longer must be reported.
 pub(super) const MAX_CALL_AGE: Duration = Duration::from_secs(6);
@@ -348,89 +354,210 @@ impl Observer for Watcher {
 
 /// The handler of a member: does what the world says.
 fn handler(setup: &Setup, world: &SharedWorld, member: MemberId) -> Handler {
-    let world = world.clone();
-    let handler = Handler::new(
-        TOPIC,
-        move |_: Json<String>, meta: RecordMetadata, cancel: CancellationToken| {
-            let (id, kind) = world.lock().start(member, &meta);
-            let running = Running {
-                world: world.clone(),
-                id,
-            };
-            assert!(
-                kind != Kind::PanicsAtTheCall || running.failed(),
-                "as the world says"
-            );
-            run_call(running, kind, cancel)
-        },
-    )
-    .ordering(setup.ordering)
-    .concurrency(setup.concurrency)
-    .retry(setup.retry)
-    .breaker(setup.breaker)
-    .retry_topics(setup.retry_waits.iter().copied())
-    .on_failure(setup.on_failure);
+    let handler = match setup.batch {
+        None => of_records(world.clone(), member),
+        Some(batch) => of_batches(world.clone(), member)
+            .batch_size(batch.max)
+            .linger(batch.linger),
+    };
+    let handler = handler
+        .ordering(setup.ordering)
+        .concurrency(setup.concurrency)
+        .retry(setup.retry)
+        .breaker(setup.breaker)
+        .retry_topics(setup.retry_waits.iter().copied())
+        .on_failure(setup.on_failure);
     match setup.timeout {
         Some(timeout) => handler.timeout(timeout),
         None => handler,
     }
 }
 
-async fn run_call(
-    running: Running,
-    kind: Kind,
-    cancel: CancellationToken,
-) -> Result<(), crate::BoxError> {
-    match kind {
-        Kind::Good | Kind::Undecodable | Kind::PanicsAtTheCall => {}
-        Kind::Gated(times) => {
-            for _ in 0..times {
-                running.gate().await;
+fn of_records(world: SharedWorld, member: MemberId) -> Handler {
+    Handler::new(
+        TOPIC,
+        move |_: Json<String>, meta: RecordMetadata, cancel: CancellationToken| {
+            let attempt = Attempt {
+                at: TopicPartition::new(meta.topic(), meta.partition()),
+                offset: meta.offset(),
+                number: meta.attempt(),
+                epoch: meta.epoch(),
+            };
+            let running = Running::start(&world, member, vec![attempt]).remove(0);
+            assert!(
+                running.kind != Kind::PanicsAtTheCall || running.failed(),
+                "as the world says"
+            );
+            run_call(running, cancel)
+        },
+    )
+}
+
+/// Which assignment a call belongs to.
+struct Epoch(u64);
+
+impl FromBatchContext for Epoch {
+    fn from_batch_context(cx: &HandlerContext) -> Result<Self, DecodeError> {
+        Ok(Self(cx.epoch()))
+    }
+}
+
+fn of_batches(world: SharedWorld, member: MemberId) -> Handler {
+    Handler::batch(
+        TOPIC,
+        move |batch: Batch<Json<String>>, Epoch(epoch): Epoch, cancel: CancellationToken| {
+            let attempt = |record: &BatchRecord<Json<String>>| Attempt {
+                at: TopicPartition::new(batch.topic(), batch.partition()),
+                offset: record.offset(),
+                number: record.attempt(),
+                epoch,
+            };
+            let all = Running::start(&world, member, batch.iter().map(attempt).collect());
+            let panics = |running: &Running| running.kind == Kind::PanicsAtTheCall;
+            assert!(!all.iter().any(panics) || failed(&all), "as the world says");
+            run_batch(all, cancel)
+        },
+    )
+}
+
+async fn run_call(running: Running, cancel: CancellationToken) -> Result<(), BoxError> {
+    match running.go_on(&cancel).await {
+        How::Well => {
+            running.finish(End::Good);
+            Ok(())
+        }
+        How::Badly(error) => {
+            running.failed();
+            Err(error)
+        }
+        How::Panics => {
+            running.failed();
+            as_the_world_says()
+        }
+    }
+}
+
+/// Handles its records one after the other, and tells of them at the end, as a handler with a transaction does.
+async fn run_batch(all: Vec<Running>, cancel: CancellationToken) -> Result<BatchOutcome, BoxError> {
+    let mut outcome = BatchOutcome::ok();
+    let mut bad: Vec<&Running> = Vec::new();
+    for (index, running) in all.iter().enumerate() {
+        if bad.iter().any(|earlier| running.is_behind(earlier)) {
+            running.world.lock().left(running.id);
+            outcome.fail(index, "an earlier one of its key failed");
+            bad.push(running);
+            continue;
+        }
+        match running.go_on(&cancel).await {
+            How::Well => {}
+            // Some fail for themselves, some for all.
+            How::Badly(error) if running.offset % 3 == 0 => {
+                failed(&all);
+                return Err(error);
             }
-        }
-        Kind::Sleeps(time) => tokio::time::sleep(time).await,
-        Kind::Hangs => {
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => {
-                    running.failed();
-                    return Err("cancelled".into());
-                }
-                () = running.gate() => {}
+            How::Badly(error) => {
+                outcome.fail(index, error);
+                bad.push(running);
             }
-        }
-        Kind::HangsDeaf => running.gate().await,
-        Kind::Transient(_) => {
-            running.failed();
-            return Err("not now".into());
-        }
-        Kind::Permanent => {
-            running.failed();
-            return Err(PermanentError::new("never").into());
-        }
-        Kind::Panics => {
-            running.failed();
-            #[expect(clippy::panic, reason = "it is what this record is for")]
-            {
-                panic!("as the world says");
+            How::Panics => {
+                failed(&all);
+                as_the_world_says()
             }
         }
     }
-    running.world.lock().finish(running.id, End::Good);
-    Ok(())
+    for running in &bad {
+        running.failed();
+    }
+    // Those that failed have ended already.
+    for running in &all {
+        running.finish(End::Good);
+    }
+    Ok(outcome)
 }
 
-/// A call that runs; dropped before its end, the world learns it.
+/// A call failed for all of its records. Always false.
+fn failed(all: &[Running]) -> bool {
+    for running in all {
+        running.failed();
+    }
+    if let [first, _, ..] = all {
+        first.world.lock().counts.batches_failed += 1;
+    }
+    false
+}
+
+fn as_the_world_says() -> ! {
+    #[expect(clippy::panic, reason = "it is what this record is for")]
+    {
+        panic!("as the world says");
+    }
+}
+
+/// How an attempt ends.
+enum How {
+    Well,
+    Badly(BoxError),
+    Panics,
+}
+
+/// An attempt that goes on; dropped before its end, the world learns it.
 struct Running {
     world: SharedWorld,
     id: u64,
+    kind: Kind,
+    offset: i64,
 }
 
 impl Running {
+    fn start(world: &SharedWorld, member: MemberId, attempts: Vec<Attempt>) -> Vec<Self> {
+        let offsets: Vec<_> = attempts.iter().map(|attempt| attempt.offset).collect();
+        let started = world.lock().start(member, attempts);
+        let running = |((id, kind), offset)| Self {
+            world: world.clone(),
+            id,
+            kind,
+            offset,
+        };
+        started.into_iter().zip(offsets).map(running).collect()
+    }
+
+    async fn go_on(&self, cancel: &CancellationToken) -> How {
+        match self.kind {
+            Kind::Good | Kind::Undecodable | Kind::PanicsAtTheCall => {}
+            Kind::Gated(times) => {
+                for _ in 0..times {
+                    self.gate().await;
+                }
+            }
+            Kind::Sleeps(time) => tokio::time::sleep(time).await,
+            Kind::Hangs => {
+                tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => return How::Badly("cancelled".into()),
+                    () = self.gate() => {}
+                }
+            }
+            Kind::HangsDeaf => self.gate().await,
+            Kind::Transient(_) => return How::Badly("not now".into()),
+            Kind::Permanent => return How::Badly(PermanentError::new("never").into()),
+            Kind::Panics => return How::Panics,
+        }
+        How::Well
+    }
+
+    fn finish(&self, end: End) {
+        self.world.lock().finish(self.id, end);
+    }
+
     /// Always false.
     fn failed(&self) -> bool {
-        self.world.lock().finish(self.id, End::Failed);
+        self.finish(End::Failed);
         false
+    }
+
+    /// True if it waits for an earlier one of its batch.
+    fn is_behind(&self, earlier: &Self) -> bool {
+        self.world.lock().is_behind(earlier.id, self.id)
     }
 
     async fn gate(&self) {
@@ -440,6 +567,6 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.world.lock().finish(self.id, End::Dropped);
+        self.finish(End::Dropped);
     }
 }

@@ -105,7 +105,7 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
-        let setup = Setup::draw(&mut random);
+        let setup = Setup::of_seed(seed, &mut random);
         let broker = MemoryBroker::default();
         for partition in 0..setup.partitions {
             broker.skip(&TopicPartition::new(TOPIC, partition), 0);

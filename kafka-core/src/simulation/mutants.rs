@@ -36,4 +36,6 @@ pub const MUTANTS: &[(Mutant, Check)] = &[
     (Mutant::AckBeforeParked, Check::Commit),
     (Mutant::HandleStaleParked, Check::Order),
     (Mutant::NoBreaker, Check::Breaker),
+    (Mutant::ShiftVerdicts, Check::Commit),
+    (Mutant::AckWholeBatch, Check::Commit),
 ];

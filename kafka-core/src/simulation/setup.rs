@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::random::Random;
+use crate::batch::BatchOptions;
 use crate::engine::backpressure::Budget;
 use crate::failure::backoff::Retry;
 use crate::failure::breaker::Breaker;
@@ -17,6 +18,8 @@ use crate::handler::Ordering;
 pub(super) struct Setup {
     pub(super) partitions: i32,
     pub(super) members: usize,
+    /// `None`: a handler of single records.
+    pub(super) batch: Option<BatchOptions>,
     pub(super) is_eager: bool,
     pub(super) ordering: Ordering,
     pub(super) concurrency: usize,
@@ -44,11 +47,25 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    pub(super) fn draw(random: &mut Random) -> Self {
+    /// The run of a seed. Batches have a generator of their own, so that a seed without them is what it was before.
+    pub(super) fn of_seed(seed: u64, random: &mut Random) -> Self {
+        let mut for_batches = Random::new(!seed);
+        let batch = for_batches.chance(30).then(|| BatchOptions {
+            max: *for_batches.pick(&[1, 3, 10, 50]),
+            linger: Duration::from_millis(*for_batches.pick(&[0, 0, 20, 500])),
+        });
+        Self {
+            batch,
+            ..Self::draw(random)
+        }
+    }
+
+    fn draw(random: &mut Random) -> Self {
         let attempts = u32::try_from(random.between(1, 4)).unwrap_or(1);
         Self {
             partitions: i32::try_from(random.between(1, 4)).unwrap_or(1),
             members: random.between(1, 3),
+            batch: None,
             is_eager: random.chance(25),
             ordering: match random.below(10) {
                 0 => Ordering::None,

@@ -120,14 +120,29 @@ struct Entry {
     is_doubled: bool,
 }
 
+/// An attempt to handle a record, as a handler is told of it.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) at: TopicPartition,
+    pub(super) offset: i64,
+    /// From 1.
+    pub(super) number: u32,
+    pub(super) epoch: u64,
+}
+
+/// An attempt that goes on.
 #[derive(Clone, Debug)]
 struct Call {
     member: MemberId,
     epoch: u64,
+    /// Attempts that one call of the handler makes share it.
+    batch: u64,
     at: TopicPartition,
     index: usize,
     /// The turn that it belongs to.
     turn: u64,
+    /// It is not the only one of its batch.
+    is_together: bool,
     since: Instant,
     is_reported: bool,
 }
@@ -146,9 +161,17 @@ enum TurnFate {
     Started,
     /// It may wait for its next attempt, or for its dead letter.
     Failed,
+    /// The same, in a batch with others: they are tried again one by one, so one of its key may be before it.
+    FailedTogether,
     /// It waits in a retry topic.
     Parked,
     Over,
+}
+
+impl TurnFate {
+    fn has_failed(self) -> bool {
+        matches!(self, Self::Failed | Self::FailedTogether)
+    }
 }
 
 #[derive(Default)]
@@ -190,6 +213,10 @@ counts! {
     calls,
     /// Calls that failed.
     failed,
+    /// Calls with more than one record.
+    batches,
+    /// Those that failed as a whole.
+    batches_failed,
     /// Records handled more than once.
     duplicates,
     /// Dead letters.
@@ -235,6 +262,8 @@ pub(super) struct World {
     logs: BTreeMap<TopicPartition, Vec<Entry>>,
     calls: BTreeMap<u64, Call>,
     gates: BTreeMap<u64, Gate>,
+    /// Records that a handler of batches failed untried, behind one of their key that failed.
+    left: HashSet<(TopicPartition, usize)>,
     next_call: u64,
     attempts: HashMap<(MemberId, u64, TopicPartition, usize), u32>,
     epochs: HashMap<(MemberId, TopicPartition), u64>,
@@ -278,6 +307,7 @@ impl SharedWorld {
             logs: logs.collect(),
             calls: BTreeMap::new(),
             gates: BTreeMap::new(),
+            left: HashSet::new(),
             next_call: 0,
             attempts: HashMap::new(),
             epochs: HashMap::new(),
@@ -373,32 +403,56 @@ impl World {
 
     // ---- calls
 
-    /// A handler was called. Returns the call's number and what it is to do.
-    pub(super) fn start(&mut self, member: MemberId, meta: &crate::RecordMetadata) -> (u64, Kind) {
+    /// A handler was called with these. Returns the number of each, and what the handler is to do with it.
+    pub(super) fn start(&mut self, member: MemberId, attempts: Vec<Attempt>) -> Vec<(u64, Kind)> {
         self.read_dead_letters();
-        let at = TopicPartition::new(meta.topic(), meta.partition());
-        let index = self.index_of(&at, meta.offset());
-        let entry = self.logs[&at][index].clone();
-        let epoch = meta.epoch();
-        let what = format!(
-            "{at}@{} by member {} in epoch {epoch}",
-            meta.offset(),
-            member.0
-        );
+        self.counts.calls += 1;
+        self.counts.batches += usize::from(attempts.len() > 1);
+        let most = self.setup.batch.map_or(1, |batch| batch.max);
+        if attempts.len() > most {
+            let text = format!("a call of {} records, not {most}", attempts.len());
+            self.violate(Check::Memory, text);
+        }
+        if attempts.len() > 1 && self.broken.contains_key(&member) {
+            let text = format!(
+                "{} are tried although nearly everything fails",
+                attempts.len()
+            );
+            self.violate(Check::Breaker, text);
+        }
+        let batch = self.next_call;
+        let is_together = attempts.len() > 1;
+        attempts
+            .into_iter()
+            .map(|attempt| self.start_one(member, attempt, batch, is_together))
+            .collect()
+    }
+
+    fn start_one(
+        &mut self,
+        member: MemberId,
+        attempt: Attempt,
+        batch: u64,
+        is_together: bool,
+    ) -> (u64, Kind) {
+        let Attempt { at, offset, .. } = &attempt;
+        let epoch = attempt.epoch;
+        let index = self.index_of(at, *offset);
+        let entry = self.logs[at][index].clone();
+        let what = format!("{at}@{offset} by member {} in epoch {epoch}", member.0);
         self.note(|| {
-            let attempt = meta.attempt();
             format!(
-                "call {what}, attempt {attempt}, key {:?}, {:?}",
-                entry.key, entry.kind
+                "call {what}, attempt {}, key {:?}, {:?}, batch {batch}",
+                attempt.number, entry.key, entry.kind
             )
         });
-        self.counts.calls += 1;
 
-        self.check_order(member, &at, index, &entry, &what);
-        self.set_turn(member, &at, index, TurnFate::Started);
-        self.check_overlap(member, &at, index, &entry, &what);
-        self.check_owner(member, epoch, &at, &what);
-        self.check_attempt(member, &at, index, meta, &what);
+        self.check_order(member, at, index, &entry, batch, &what);
+        self.set_turn(member, at, index, TurnFate::Started);
+        self.check_overlap(member, at, index, &entry, batch, &what);
+        self.check_owner(member, epoch, at, &what);
+        self.check_attempt(member, index, &attempt, batch, &what);
+        let Attempt { at, number, .. } = attempt;
         let turn = self
             .turns
             .get(&(member, at.clone()))
@@ -410,9 +464,11 @@ impl World {
             Call {
                 member,
                 epoch,
+                batch,
                 at,
                 index,
                 turn,
+                is_together,
                 since: now(),
                 is_reported: false,
             },
@@ -420,8 +476,8 @@ impl World {
         let kind = match entry.kind {
             // One by one, as the breaker lets them, would take for ever.
             _ if self.is_released && self.setup.breaker != Breaker::OFF => Kind::Good,
-            Kind::Transient(times) if meta.attempt() > times => Kind::Good,
-            kind if kind.is_hanging() && (self.is_released || meta.attempt() > 1) => Kind::Good,
+            Kind::Transient(times) if number > times => Kind::Good,
+            kind if kind.is_hanging() && (self.is_released || number > 1) => Kind::Good,
             kind => kind,
         };
         (id, kind)
@@ -434,12 +490,18 @@ impl World {
         at: &TopicPartition,
         index: usize,
         entry: &Entry,
+        batch: u64,
         what: &str,
     ) {
-        let earlier = &self.logs[at][..index];
+        let is_with_it = |index| {
+            let mut calls = self.calls.values();
+            calls.any(|call| call.batch == batch && call.index == index)
+        };
+        let earlier = self.logs[at][..index].iter().enumerate();
         let open = earlier
-            .iter()
-            .find(|e| e.fate == Fate::Open && self.shares_chain(e, entry));
+            .filter(|(_, e)| e.fate == Fate::Open && self.shares_chain(e, entry))
+            .find(|(index, _)| !is_with_it(*index))
+            .map(|(_, e)| e);
         if let Some(open) = open {
             let text = format!(
                 "{what}: started before offset {} of its key was settled",
@@ -450,7 +512,8 @@ impl World {
         if let Some(turn) = self.turns.get(&(member, at.clone())) {
             let mut later = turn.fates.range(index + 1..);
             let passed = later.find(|(later, fate)| {
-                **fate != TurnFate::Parked && self.shares_chain(&self.logs[at][**later], entry)
+                !matches!(fate, TurnFate::Parked | TurnFate::FailedTogether)
+                    && self.shares_chain(&self.logs[at][**later], entry)
             });
             if let Some((later, _)) = passed {
                 let text = format!(
@@ -469,11 +532,13 @@ impl World {
         at: &TopicPartition,
         index: usize,
         entry: &Entry,
+        batch: u64,
         what: &str,
     ) {
         let overlapping = self.calls.values().find(|call| {
             let other = &self.logs[&call.at][call.index];
             call.at == *at
+                && call.batch != batch
                 && (call.index == index || self.shares_chain(other, entry))
                 && (call.member == member
                     || !self.zombies.contains(&(call.member, at.clone()))
@@ -494,9 +559,9 @@ impl World {
     fn check_attempt(
         &mut self,
         member: MemberId,
-        at: &TopicPartition,
         index: usize,
-        meta: &crate::RecordMetadata,
+        attempt: &Attempt,
+        batch: u64,
         what: &str,
     ) {
         if self.broken.get(&member).is_some_and(|until| now() < *until) {
@@ -507,13 +572,15 @@ impl World {
         }
         let attempts = self
             .attempts
-            .entry((member, meta.epoch(), at.clone(), index))
+            .entry((member, attempt.epoch, attempt.at.clone(), index))
             .or_default();
         *attempts += 1;
-        let (counted, attempt) = (*attempts, meta.attempt());
+        let (counted, attempt) = (*attempts, attempt.number);
         let stages = u32::try_from(self.setup.retry_waits.len()).unwrap_or(0);
         let is_miscounted = counted != attempt && stages == 0;
-        if is_miscounted || attempt > self.setup.attempts + stages {
+        // A batch that fails as a whole gives nothing up: there is one more attempt, alone.
+        let alone = self.setup.batch.map_or(0, |_| 1 + stages);
+        if is_miscounted || attempt > self.setup.attempts + stages + alone {
             self.violate(
                 Check::Attempts,
                 format!(
@@ -522,18 +589,20 @@ impl World {
                 ),
             );
         }
-        let running = self
-            .calls
-            .values()
-            .filter(|call| call.member == member)
-            .count()
-            + 1;
+        let others = self.running(member);
+        let running = 1 + others.iter().filter(|other| **other != batch).count();
         if running > self.setup.concurrency {
             self.violate(
                 Check::Attempts,
                 format!("{what}: {running} calls run at once"),
             );
         }
+    }
+
+    /// The calls of a member that go on.
+    fn running(&self, member: MemberId) -> BTreeSet<u64> {
+        let theirs = self.calls.values().filter(|call| call.member == member);
+        theirs.map(|call| call.batch).collect()
     }
 
     fn check_owner(&mut self, member: MemberId, epoch: u64, at: &TopicPartition, what: &str) {
@@ -642,6 +711,25 @@ impl World {
         gate.waker.take()
     }
 
+    /// True of two attempts of one batch if the later waits for the earlier.
+    pub(super) fn is_behind(&self, earlier: u64, later: u64) -> bool {
+        let entry = |id| {
+            self.calls
+                .get(id)
+                .map(|call| &self.logs[&call.at][call.index])
+        };
+        let both = entry(&earlier).zip(entry(&later));
+        both.is_some_and(|(a, b)| self.shares_chain(a, b))
+    }
+
+    /// A handler of batches fails a record untried.
+    pub(super) fn left(&mut self, id: u64) {
+        let Some(call) = self.calls.get(&id) else {
+            return;
+        };
+        self.left.insert((call.at.clone(), call.index));
+    }
+
     /// From now on nothing hangs and nothing waits.
     pub(super) fn release(&mut self) -> Vec<Waker> {
         self.is_released = true;
@@ -673,6 +761,7 @@ impl World {
             let fate = match end {
                 End::Good => TurnFate::Over,
                 // A call that took too long is dropped, too.
+                End::Failed | End::Dropped if call.is_together => TurnFate::FailedTogether,
                 End::Failed | End::Dropped => TurnFate::Failed,
             };
             self.set_turn(call.member, &call.at, call.index, fate);
@@ -741,7 +830,7 @@ impl World {
             |e: &Entry| e.fate == Fate::Open && (e.has_failed || e.kind == Kind::Undecodable);
         let turn = self.turns.get(&place);
         let is_hindered = is_late
-            || turn.is_some_and(|turn| turn.fates.values().any(|fate| *fate == TurnFate::Failed))
+            || turn.is_some_and(|turn| turn.fates.values().any(|fate| fate.has_failed()))
             || self.is_broken(member)
             || self.dropped.remove(&place)
             || self.broker.member(member).cannot_commit()
@@ -994,10 +1083,11 @@ impl World {
         let Some(entry) = self.logs.get_mut(&at).and_then(|log| log.get_mut(index)) else {
             return;
         };
+        let was_left = self.left.contains(&(at.clone(), index));
         entry.letters += 1;
         entry.fate = Fate::DeadLettered;
         let (kind, has_timeout) = (entry.kind, self.setup.timeout.is_some());
-        if !may_be_given_up(kind) && !has_timeout {
+        if !may_be_given_up(kind) && !has_timeout && !was_left {
             self.violate(
                 Check::DeadLetter,
                 format!("{at}@{offset} ({kind:?}) was given up"),
@@ -1020,7 +1110,14 @@ impl World {
             .filter(|call| call.member == member)
             .cloned()
             .collect();
-        if running.len() >= self.setup.concurrency || self.broken.contains_key(&member) {
+        let lingers = self
+            .setup
+            .batch
+            .is_some_and(|batch| !batch.linger.is_zero());
+        if self.running(member).len() >= self.setup.concurrency
+            || self.broken.contains_key(&member)
+            || lingers
+        {
             return;
         }
         let view = self.broker.member(member);
@@ -1045,10 +1142,9 @@ impl World {
             let is_over = |index: usize| turn.fates.get(&index) == Some(&TurnFate::Over);
             for index in turn.start..end {
                 let entry = &log[index];
-                let has_failed = matches!(
-                    turn.fates.get(&index),
-                    Some(TurnFate::Failed | TurnFate::Parked)
-                );
+                let fate = turn.fates.get(&index);
+                let has_failed =
+                    fate.is_some_and(|fate| *fate == TurnFate::Parked || fate.has_failed());
                 if is_over(index) || has_failed || entry.kind == Kind::Undecodable {
                     continue;
                 }
@@ -1112,15 +1208,16 @@ impl World {
     pub(super) fn reported(&mut self, member: MemberId, at: &TopicPartition, offset: Offset) {
         let index = self.index_of(at, offset.0);
         self.counts.reported += 1;
-        let mut calls = self.calls.values_mut();
+        let mut calls = self.calls.values();
         let call =
             calls.find(|call| call.member == member && call.at == *at && call.index == index);
-        match call {
-            Some(call) => call.is_reported = true,
-            None => self.violate(
-                Check::Watchdog,
-                format!("{at}@{offset} was reported, and does not run"),
-            ),
+        let Some(batch) = call.map(|call| call.batch) else {
+            let text = format!("{at}@{offset} was reported, and does not run");
+            return self.violate(Check::Watchdog, text);
+        };
+        let calls = self.calls.values_mut();
+        for call in calls.filter(|call| call.batch == batch) {
+            call.is_reported = true;
         }
     }
 }

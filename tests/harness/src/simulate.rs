@@ -54,11 +54,13 @@ pub(crate) fn run(args: &SimulateArgs) -> ExitCode {
     let report = run_many(args.from..args.from + args.seeds, |_| false);
     let counts = report.counts;
     println!(
-        "{} records, {} calls ({} failed), {} dead letters, {} parked, {} behind them, {} commits, {} handled again\n\
+        "{} records, {} calls ({} with batches, {} failed as a whole), {} failed, {} dead letters, {} parked, {} behind them, {} commits, {} handled again\n\
          {} revokes, {} superseded, {} losses, {} kills, {} suspends, {} stops, {} refused commits, {} refused writes, \
          {} pauses, {} calls reported, {} breaks",
         counts.records,
         counts.calls,
+        counts.batches,
+        counts.batches_failed,
         counts.failed,
         counts.dead_letters,
         counts.parked,

@@ -75,6 +75,8 @@ impl Topics {
             .clone()
             .set("linger.ms", "0")
             .set("acks", "all")
+            // In order, as `produce_all` says: else what a new leader refuses is written after what came later.
+            .set("enable.idempotence", "true")
             .set("message.timeout.ms", LIMIT.as_millis().to_string())
             .create()
             .map_err(RigError::client("create a producer"))?;

@@ -1,6 +1,6 @@
 use kafka_runtime::{Raw, topic_handler};
 
-#[topic_handler("users", batch(max = 500))]
-async fn on_user(_: Raw) {}
+#[topic_handler("orders", schema = "avro")]
+async fn on_order(_: Raw) {}
 
 fn main() {}

@@ -19,6 +19,8 @@ struct Err;
 struct Vec;
 struct String;
 struct Outcome;
+struct Batch;
+struct BatchOutcome;
 struct Registration;
 trait Send {}
 trait Sync {}
@@ -29,6 +31,7 @@ trait Everything {
     fn decode(&self) {}
     fn of(&self) {}
     fn topics(&self) {}
+    fn of_batch(&self) {}
     fn into_outcome(&self) {}
     fn from_record(&self) {}
 }
@@ -61,6 +64,9 @@ async fn r#type(r#fn: u8) {
     let _ = r#fn;
 }
 
+#[::kafka_runtime::topic_handler("f", batch(max = 2))]
+async fn decode(_: ::kafka_runtime::Batch<u8>, _: ::kafka_runtime::State<i32>) {}
+
 #[allow(unused_macros)]
 macro_rules! line {
     () => {
@@ -85,9 +91,11 @@ async fn main_(_: u8) {}
 
 fn main() {
     let _ = (Result, Box, Option, Some, Ok, Err, Vec, String, Outcome, Registration);
+    let _ = (Batch, BatchOutcome);
     let _ = (record, cx, value, error, returned);
     Everything::decode(&1);
     Everything::of(&1);
+    Everything::of_batch(&1);
     Everything::topics(&1);
     Everything::into_outcome(&1);
     Everything::from_record(&1);

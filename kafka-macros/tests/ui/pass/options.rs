@@ -1,4 +1,4 @@
-use kafka_runtime::{Raw, topic_handler};
+use kafka_runtime::{Batch, Raw, topic_handler};
 
 #[topic_handler("a", "b.c", "${D}", "${PREFIX:}e", "${F:f}.g",)]
 async fn topics(_: Raw) {}
@@ -24,6 +24,21 @@ async fn names(_: Raw) {}
 #[topic_handler(pattern = r"^${DB:auth}\.public\.", group = "${STAGE}-users")]
 async fn from_the_environment(_: Raw) {}
 
+#[topic_handler("a", retry_topics = ["1m"], breaker(ratio = 1))]
+async fn one_retry_topic(_: Raw) {}
+
+#[topic_handler("a", retry_topics = ["500ms", "10s", "1m", "1h",], breaker(ratio = 0.95, records = 1_000))]
+async fn many_retry_topics(_: Raw) {}
+
+#[topic_handler("a", breaker(records = 5,), batch, retry_topics = ["1m", "10m"])]
+async fn batches(_: Batch<u64>) {}
+
+#[topic_handler("a", breaker = "off")]
+async fn no_breaker(_: Raw) {}
+
+#[topic_handler("a", breaker = off)]
+async fn no_breaker_bare(_: Raw) {}
+
 fn main() {
-    assert_eq!(kafka_runtime::registered().len(), 8);
+    assert_eq!(kafka_runtime::registered().len(), 13);
 }

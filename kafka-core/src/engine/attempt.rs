@@ -1,0 +1,302 @@
+//! A record on its way through a lane, and what becomes of it after an attempt: told to the observers, and decided by the
+//! handler's options.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::lane_task::{LaneParking, LaneShared};
+use super::slots::Stage;
+use crate::clock::unix_ms;
+use crate::decode_error::DecodeError;
+use crate::error::RunError;
+use crate::failure::backoff::jitter;
+use crate::failure::dead_letter::DeadLetter;
+use crate::failure::policy::{Decision, FailurePolicy, decide};
+use crate::failure::retry_topic::{Origin, Parking, Place};
+use crate::mutant::{self, Mutant};
+use crate::observe::Event;
+use crate::outcome::{Failure, FailureKind, Outcome};
+use crate::record::{Record, RecordBatch, RecordPlace};
+
+/// A record that waits or runs: its batch and its place there.
+pub(super) struct Work {
+    batch: Arc<RecordBatch>,
+    index: usize,
+    pub(super) chain: Option<u64>,
+    /// From 1.
+    pub(super) attempt: u32,
+    /// The breaker is to be told of its next attempt: the first, wherever that was.
+    counts: bool,
+}
+
+/// What is next for a record that is not finished.
+pub(super) enum Next {
+    /// Another attempt.
+    RetryAt(Instant),
+    /// It has had its last attempt here: a retry topic, or the failure policy.
+    GiveUp(Failure),
+    /// To be parked behind a record of its key.
+    Follow(Place, Arc<Parking>),
+}
+
+/// A write that ends when the broker has acknowledged it.
+pub(super) type Write = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Work {
+    pub(super) fn new(batch: Arc<RecordBatch>, index: usize, chain: Option<u64>) -> Self {
+        let attempt = 1 + batch.attempts(index);
+        Self {
+            batch,
+            index,
+            chain,
+            attempt,
+            counts: attempt == 1,
+        }
+    }
+
+    pub(super) fn record(&self) -> Record {
+        self.batch.record(self.index)
+    }
+
+    pub(super) fn sequence(&self) -> u64 {
+        self.batch.sequence(self.index)
+    }
+
+    pub(super) fn key_hash(&self) -> u64 {
+        self.batch.key_hash(self.index)
+    }
+
+    /// Returns its batch and its place there, as it waits in a chain.
+    pub(super) fn into_waiting(self) -> (Arc<RecordBatch>, usize) {
+        (self.batch, self.index)
+    }
+
+    /// True once, at the end of the attempt that the breaker counts.
+    pub(super) fn take_count(&mut self) -> bool {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// Refuses a value that is larger than the handler takes.
+    pub(super) fn check_size(&self, lane: &LaneShared) -> Result<(), DecodeError> {
+        let size = self.batch.value_len(self.index);
+        match lane.handler.max_payload {
+            Some(limit) if size > limit => Err(DecodeError::TooLarge { size, limit }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Decides what becomes of the record after an attempt; `None`: it may be acked.
+    pub(super) fn end(&mut self, outcome: Outcome, lane: &LaneShared) -> Option<Next> {
+        let observers = &lane.group.observers;
+        let handler = &*lane.handler.name;
+        let failure = match outcome {
+            Outcome::Ack => return None,
+            Outcome::Skip { reason } => {
+                observers.emit(&Event::Skipped {
+                    record: &self.record(),
+                    handler,
+                    reason: Some(&reason),
+                    failure: None,
+                });
+                return None;
+            }
+            Outcome::Fail(failure) => failure,
+        };
+        let kind = failure.kind();
+        let is_forgotten = match kind {
+            FailureKind::Panic => mutant::is_active(Mutant::AckPanics),
+            FailureKind::Decode => mutant::is_active(Mutant::AckUndecodable),
+            _ => false,
+        };
+        if is_forgotten {
+            return None;
+        }
+        if let Decision::RetryAfter(after) =
+            decide(&lane.handler.retry, kind, self.attempt, self.jitter())
+        {
+            return Some(self.retry_after(after, &failure, lane));
+        }
+        Some(Next::GiveUp(failure))
+    }
+
+    /// Decides about a record of a call that failed as a whole: it is tried again alone.
+    ///
+    /// Such a failure says of no record that it was the cause. So it gives none of them up, even if it is permanent or
+    /// `attempts` are spent, and the breaker does not count it: what counts is what becomes of the record alone.
+    pub(super) fn retry_alone(&mut self, failure: &Failure, lane: &LaneShared) -> Next {
+        let after = lane.handler.retry.delay(self.attempt, self.jitter());
+        self.retry_after(after, failure, lane)
+    }
+
+    /// Differs between the records and attempts that fail together.
+    fn jitter(&self) -> f64 {
+        jitter(self.sequence() ^ (u64::from(self.attempt) << 48))
+    }
+
+    fn retry_after(&mut self, after: Duration, failure: &Failure, lane: &LaneShared) -> Next {
+        lane.group.observers.emit(&Event::Retrying {
+            record: &self.record(),
+            handler: &lane.handler.name,
+            attempt: self.attempt,
+            failure,
+            after,
+        });
+        self.attempt += 1;
+        Next::RetryAt(Instant::now() + after)
+    }
+
+    /// Begins with what is next: the stage of the record's slot; `None`: it may be acked.
+    pub(super) fn begin(&self, next: Next, lane: &LaneShared) -> Option<Stage> {
+        match next {
+            Next::RetryAt(at) => Some(Stage::Backoff(Box::pin(tokio::time::sleep_until(at)))),
+            Next::GiveUp(failure) => {
+                let parking = lane.parking.as_ref();
+                let parking = parking.filter(|_| failure.kind().is_retried());
+                match parking.and_then(|parking| self.park(parking, &failure, lane)) {
+                    Some(stage) => Some(stage),
+                    None => self.give_up(failure, lane),
+                }
+            }
+            Next::Follow(place, parking) => {
+                let write = self.write_parked(place, &parking, None, lane);
+                Some(Stage::GivingUp(write))
+            }
+        }
+    }
+
+    /// Hands a record that has had its last attempt to the failure policy.
+    fn give_up(&self, failure: Failure, lane: &LaneShared) -> Option<Stage> {
+        let record = self.record();
+        match lane.handler.on_failure {
+            FailurePolicy::DeadLetter => {
+                let group_id = &lane.group.group_id;
+                let topic = lane.handler.dead_letter_topic(group_id, record.topic());
+                if *topic == *record.topic() {
+                    return Some(stop(&record, &failure, lane));
+                }
+                let write = lane.group.dead_letters.write(DeadLetter {
+                    record,
+                    topic,
+                    group_id: Arc::clone(group_id),
+                    handler: Arc::clone(&lane.handler.name),
+                    attempts: self.attempt,
+                    failure,
+                });
+                let write = hastily(write, Mutant::AckBeforeDeadLetter);
+                Some(Stage::GivingUp(write))
+            }
+            FailurePolicy::Skip => {
+                lane.group.observers.emit(&Event::Skipped {
+                    record: &record,
+                    handler: &lane.handler.name,
+                    reason: None,
+                    failure: Some(&failure),
+                });
+                None
+            }
+            FailurePolicy::Stop => Some(stop(&record, &failure, lane)),
+        }
+    }
+
+    /// Parks a record that failed in the next retry topic; `None` if there is none.
+    fn park(
+        &self,
+        LaneParking { parking, stage }: &LaneParking,
+        failure: &Failure,
+        lane: &LaneShared,
+    ) -> Option<Stage> {
+        let (_, wait) = parking.topics.get(*stage)?;
+        if parking.is_full() {
+            // It waits here, and tries to be parked again after its next attempt.
+            let wait = tokio::time::sleep(lane.handler.retry.max);
+            return Some(Stage::Backoff(Box::pin(wait)));
+        }
+        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let place = Place {
+            stage: stage + 1,
+            due_ms: unix_ms().saturating_add(wait),
+        };
+        parking.enter(self.chain, place);
+        let write = self.write_parked(place, parking, Some(failure), lane);
+        Some(Stage::GivingUp(write))
+    }
+
+    /// Decides before an attempt whether the record has to be parked, because its key has records in a retry topic.
+    pub(super) fn follow(&self, lane: &LaneShared) -> Option<Next> {
+        let LaneParking { parking, stage } = lane.parking.as_ref()?;
+        let place = parking.follow(self.chain, *stage)?;
+        Some(Next::Follow(place, Arc::clone(parking)))
+    }
+
+    /// Decides again about a record that has failed, when those of its key that failed before it are settled: if they are
+    /// parked, it is parked behind them.
+    pub(super) fn behind(&self, next: Next, lane: &LaneShared) -> Next {
+        match next {
+            Next::GiveUp(failure) if failure.kind().is_retried() => Next::GiveUp(failure),
+            next => self.follow(lane).unwrap_or(next),
+        }
+    }
+
+    fn write_parked(
+        &self,
+        place: Place,
+        parking: &Arc<Parking>,
+        failure: Option<&Failure>,
+        lane: &LaneShared,
+    ) -> Write {
+        // A record that only follows was not tried.
+        let attempts = self.attempt - u32::from(failure.is_none());
+        let (topic, _) = &parking.topics[place.stage - 1];
+        let record = self.record();
+        parking.expect(place.stage, record.offset(), None);
+        let origin = Origin {
+            offset: record.offset(),
+            timestamp: record.timestamp(),
+            attempts,
+            due_ms: place.due_ms,
+            owner: parking.owner.clone(),
+        };
+        lane.group.observers.emit(&Event::Parked {
+            record: &record,
+            handler: &lane.handler.name,
+            topic,
+            attempts,
+            failure,
+        });
+        let handler = Arc::clone(&lane.handler.name);
+        let topic = Arc::clone(topic);
+        let write = lane.group.dead_letters.park(record, handler, topic, origin);
+        hastily(write, Mutant::AckBeforeParked)
+    }
+}
+
+/// Ends the runtime because of a record; it is never acked.
+fn stop(record: &Record, failure: &Failure, lane: &LaneShared) -> Stage {
+    lane.group.observers.emit(&Event::Stopping {
+        record,
+        handler: &lane.handler.name,
+        failure,
+    });
+    lane.group.failed.set(RunError::RecordFailed {
+        record: RecordPlace::of(record),
+        handler: lane.handler.name.to_string(),
+        class: failure.kind(),
+        error: failure.error().to_string(),
+    });
+    Stage::Stopped
+}
+
+/// Under a mutant, a write that is taken for done as soon as it has begun.
+fn hastily(mut write: Write, mutant: Mutant) -> Write {
+    if !mutant::is_active(mutant) {
+        return write;
+    }
+    Box::pin(std::future::poll_fn(move |cx| {
+        let _ = write.as_mut().poll(cx);
+        Poll::Ready(())
+    }))
+}

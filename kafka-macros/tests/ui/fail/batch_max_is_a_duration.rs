@@ -1,0 +1,6 @@
+use kafka_runtime::{Batch, topic_handler};
+
+#[topic_handler("orders", batch(max = "50ms"))]
+async fn on_orders(_: Batch<u64>) {}
+
+fn main() {}

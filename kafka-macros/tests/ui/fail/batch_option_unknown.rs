@@ -1,0 +1,6 @@
+use kafka_runtime::{Batch, topic_handler};
+
+#[topic_handler("orders", batch(records = 500))]
+async fn on_orders(_: Batch<u64>) {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use kafka_runtime::{Raw, topic_handler};
+
+#[topic_handler("orders", breaker("payments"))]
+async fn on_order(_: Raw) {}
+
+fn main() {}
