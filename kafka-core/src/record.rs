@@ -193,6 +193,10 @@ impl RecordBatch {
         self.entries[index].sequence
     }
 
+    pub(crate) fn offset(&self, index: usize) -> Offset {
+        self.entries[index].offset
+    }
+
     pub(crate) fn attempts(&self, index: usize) -> u32 {
         self.entries[index].attempts
     }

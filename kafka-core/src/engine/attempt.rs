@@ -16,7 +16,7 @@ use crate::error::RunError;
 use crate::failure::backoff::jitter;
 use crate::failure::dead_letter::DeadLetter;
 use crate::failure::policy::{Decision, FailurePolicy, decide};
-use crate::failure::retry_topic::{Origin, Parking, Place};
+use crate::failure::retry_topic::{Copy, Origin, Parking, Place};
 use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 use crate::outcome::{Failure, FailureKind, Outcome};
@@ -225,11 +225,24 @@ impl Work {
         Some(Stage::GivingUp(write))
     }
 
-    /// Decides before an attempt whether the record has to be parked, because its key has records in a retry topic.
+    /// Decides before an attempt whether the record has to be parked, because its key has records in a retry topic, or it
+    /// was there already.
     pub(super) fn follow(&self, lane: &LaneShared) -> Option<Next> {
         let LaneParking { parking, stage } = lane.parking.as_ref()?;
-        let place = parking.follow(self.chain, *stage)?;
+        let offset = self.batch.offset(self.index);
+        let place = match parking.follow(self.chain, *stage) {
+            None if *stage == 0 => parking.park_again(self.chain, offset),
+            place => place,
+        }?;
         Some(Next::Follow(place, Arc::clone(parking)))
+    }
+
+    /// True if it lies parked since an assignment before this one.
+    pub(super) fn is_parked(&self, lane: &LaneShared) -> bool {
+        let offset = self.batch.offset(self.index);
+        lane.parking
+            .as_ref()
+            .is_some_and(|LaneParking { parking, .. }| parking.has_come_again(offset))
     }
 
     /// Decides again about a record that has failed, when those of its key that failed before it are settled: if they are
@@ -252,13 +265,15 @@ impl Work {
         let attempts = self.attempt - u32::from(failure.is_none());
         let (topic, _) = &parking.topics[place.stage - 1];
         let record = self.record();
-        parking.expect(place.stage, record.offset(), None);
+        let offset = record.offset();
+        parking.expect(place.stage, offset, Copy::Writing);
         let origin = Origin {
-            offset: record.offset(),
+            offset,
             timestamp: record.timestamp(),
             attempts,
             due_ms: place.due_ms,
             owner: parking.owner.clone(),
+            takeover: parking.takeover(place.stage),
         };
         lane.group.observers.emit(&Event::Parked {
             record: &record,
@@ -270,6 +285,11 @@ impl Work {
         let handler = Arc::clone(&lane.handler.name);
         let topic = Arc::clone(topic);
         let write = lane.group.dead_letters.park(record, handler, topic, origin);
+        let parking = Arc::clone(parking);
+        let write = Box::pin(async move {
+            let copy = write.await.map_or(Copy::Next, Copy::At);
+            parking.expect(place.stage, offset, copy);
+        });
         hastily(write, Mutant::AckBeforeParked)
     }
 }

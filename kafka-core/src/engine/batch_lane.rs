@@ -374,7 +374,13 @@ where
         let mut behind: Vec<Work> = Vec::new();
         let mut last = None;
         for work in works {
-            if work.chain.is_some_and(|chain| ended.contains(&chain)) {
+            let is_of_its_key =
+                |earlier: &Work| earlier.chain.is_some() && earlier.chain == work.chain;
+            if work.chain.is_some_and(|chain| ended.contains(&chain))
+                // What lies parked is not handled in this call, and those of its key before it are.
+                || (work.is_parked(lane) && decoded.iter().any(is_of_its_key))
+            {
+                ended.extend(work.chain);
                 behind.push(work);
                 continue;
             }

@@ -13,7 +13,8 @@
 //! later retry topic, too. Of what arrives afterwards, what this assignment wrote counts. Each counts once. Everything
 //! else has been or will be handled on another way, and is finished without a call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use super::poll::{COMMITTED_TIMEOUT, Engine, MOST};
 use crate::client::{Consumer, Polled, Position, RecordSink};
 use crate::clock::unix_ms;
 use crate::error::ClientError;
-use crate::failure::retry_topic::{Origin, PREFIX, Parking, Place};
+use crate::failure::retry_topic::{Copy, Origin, PREFIX, Parking, Place, Reading, Takeover};
 use crate::mutant::{self, Mutant};
 use crate::observe::TARGET;
 use crate::record::{HeaderSource, Offset, RawRecord, TopicPartition, VisitHeader};
@@ -70,13 +71,22 @@ struct RetryTopic {
     source_start: Option<Offset>,
     /// The first reading has seen everything up to there.
     is_complete: bool,
-    /// What the first reading found: chain, source offset, due, offset.
-    found: Vec<(Option<u64>, i64, i64, Offset)>,
+    /// What the first reading found.
+    found: Vec<FoundRecord>,
     /// Sequences that are finished without a call.
     skipped: Vec<u64>,
     /// The same as soon as the source is finished past these offsets.
     held: Vec<(u64, Offset)>,
     last_news: Instant,
+}
+
+/// A parked record that the first reading found.
+struct FoundRecord {
+    at: Offset,
+    chain: Option<u64>,
+    source: Offset,
+    due_ms: i64,
+    takeover: Takeover,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +99,8 @@ enum Phase {
     Feeding,
     /// The record at this offset is not due before that time.
     Waiting { at: Offset, due_ms: i64 },
+    /// Whether this copy counts is not known before its write is acknowledged.
+    Undecided { at: Offset, source: Offset },
 }
 
 /// What the first reading of a source's retry topics found: the places of each record, by chain and source offset.
@@ -122,7 +134,7 @@ impl Found {
                 continue;
             };
             furthest = furthest.min(place.stage);
-            parking.expect(place.stage, Offset(offset), Some(*at));
+            parking.expect(place.stage, Offset(offset), Copy::At(*at));
             parking.enter(chain, *place);
         }
     }
@@ -164,13 +176,17 @@ impl RetryTopic {
         }
         let origin = Origin::of(record, &self.source);
         match self.phase {
-            Phase::Scanned | Phase::Waiting { .. } => {}
+            Phase::Scanned | Phase::Waiting { .. } | Phase::Undecided { .. } => {}
             Phase::Scanning => {
                 self.last_news = tokio::time::Instant::now().into_std();
                 if let Some(origin) = origin.filter(|_| record.offset < self.end) {
-                    let chain = self.chain(record);
-                    self.found
-                        .push((chain, origin.offset.0, self.due(&origin), record.offset));
+                    self.found.push(FoundRecord {
+                        at: record.offset,
+                        chain: self.chain(record),
+                        source: origin.offset,
+                        due_ms: self.due(&origin),
+                        takeover: origin.takeover,
+                    });
                 }
                 if record.offset.next() >= self.end {
                     self.phase = Phase::Scanned;
@@ -206,6 +222,17 @@ impl RetryTopic {
             let sequence = self.assigned.count(record.offset);
             return self.skipped.push(sequence);
         };
+        let was_there = record.offset < self.end;
+        let reading = self
+            .parking
+            .reading(self.stage, origin.offset, record.offset);
+        if reading == Reading::Undecided && !mutant::is_active(Mutant::HandleStaleParked) {
+            return self.wait(Phase::Undecided {
+                at: record.offset,
+                source: origin.offset,
+            });
+        }
+        let is_expected = reading == Reading::Expected;
         if !self.counts(record.offset, &origin) {
             // The source brings it, or has brought it. Whoever owns the partition next may not be given it again, so it
             // is finished here when it is there.
@@ -213,22 +240,17 @@ impl RetryTopic {
             return self.held.push((sequence, origin.offset));
         }
         // A scan that came to the end knows all that lies here: what it did not expect lies in a later topic, or twice.
-        let is_unknown = record.offset < self.end && !self.is_complete;
-        let is_expected = self
-            .parking
-            .is_expected(self.stage, origin.offset, record.offset);
+        let is_unknown = was_there && !self.is_complete;
         if !is_expected && !is_unknown && !mutant::is_active(Mutant::HandleStaleParked) {
             let sequence = self.assigned.count(record.offset);
             return self.skipped.push(sequence);
         }
         let due_ms = self.due(&origin);
         if due_ms > unix_ms() {
-            self.phase = Phase::Waiting {
+            return self.wait(Phase::Waiting {
                 at: record.offset,
                 due_ms,
-            };
-            self.assigned.must_seek = Some(Position::At(record.offset));
-            return;
+            });
         }
         if !self.parking.take(self.stage, origin.offset) {
             let chain = self.chain(record);
@@ -251,6 +273,23 @@ impl RetryTopic {
             .take_parked(record.offset, &own, origin.attempts);
     }
 
+    /// Reads on from a record when that phase is over.
+    fn wait(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.assigned.must_seek = Some(self.position());
+    }
+
+    /// True if a record that was waited for may be read.
+    fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Waiting { due_ms, .. } => due_ms <= unix_ms(),
+            Phase::Undecided { at, source } => {
+                self.parking.reading(self.stage, source, at) != Reading::Undecided
+            }
+            Phase::Scanning | Phase::Scanned | Phase::Feeding => false,
+        }
+    }
+
     /// True if a record is still to be handled here.
     fn counts(&self, at: Offset, origin: &Origin) -> bool {
         if mutant::is_active(Mutant::HandleStaleParked) {
@@ -259,13 +298,23 @@ impl RetryTopic {
         if at >= self.end {
             return origin.owner == self.parking.owner;
         }
-        self.was_parked(origin.offset.0)
+        self.was_parked(origin.offset)
     }
 
     /// True of what lay here before the source was taken over, if the source does not bring it again.
-    fn was_parked(&self, source_offset: i64) -> bool {
-        self.source_start
-            .is_some_and(|start| source_offset < start.0)
+    fn was_parked(&self, source: Offset) -> bool {
+        self.source_start.is_some_and(|start| source < start)
+    }
+
+    /// Returns what the first reading found, without what landed after its writer had lost the partition.
+    fn take_found(&mut self) -> Vec<FoundRecord> {
+        let mut found = std::mem::take(&mut self.found);
+        let takeovers: BTreeSet<_> = found.iter().map(|record| record.takeover).collect();
+        found.retain(|record| {
+            let later = takeovers.range((Bound::Excluded(record.takeover), Bound::Unbounded));
+            later.into_iter().all(|later| record.at < later.end)
+        });
+        found
     }
 
     fn is_scanned(&self) -> bool {
@@ -274,8 +323,10 @@ impl RetryTopic {
 
     fn position(&self) -> Position {
         match self.phase {
-            Phase::Waiting { at, .. } => Position::At(at),
-            _ => Position::At(self.assigned.next_offset.unwrap_or(self.from)),
+            Phase::Waiting { at, .. } | Phase::Undecided { at, .. } => Position::At(at),
+            Phase::Scanning | Phase::Scanned | Phase::Feeding => {
+                Position::At(self.assigned.next_offset.unwrap_or(self.from))
+            }
         }
     }
 }
@@ -346,7 +397,7 @@ impl Retries {
             .collect();
         self.consumer.assign(&all)?;
         let is_idle = |topic: &&RetryTopic| {
-            matches!(topic.phase, Phase::Scanned | Phase::Waiting { .. }) || topic.assigned.is_full
+            !matches!(topic.phase, Phase::Scanning | Phase::Feeding) || topic.assigned.is_full
         };
         let idle: Vec<_> = self
             .topics
@@ -546,10 +597,7 @@ impl Engine {
                     pause.push(at.clone());
                 }
             }
-            if let Phase::Waiting { due_ms, .. } = topic.phase
-                && due_ms <= unix_ms()
-                && topic.assigned.must_seek.is_none()
-            {
+            if topic.is_over() && topic.assigned.must_seek.is_none() {
                 topic.phase = Phase::Feeding;
                 if !topic.assigned.is_full {
                     resume.push(at);
@@ -624,6 +672,9 @@ impl Engine {
         let Some(handler) = self.routes.of_topic(&opening.source.topic).map(Arc::clone) else {
             return;
         };
+        let at_ms = unix_ms();
+        let takeovers = ranges.iter().map(|(_, end)| Takeover { end: *end, at_ms });
+        opening.parking.take_over(takeovers.collect());
         let after = self.earlier(&opening.source, Some(&opening.parking));
         for (stage, (at, (from, end))) in (1..).zip(partitions.into_iter().zip(ranges)) {
             self.epoch += 1;
@@ -727,10 +778,17 @@ impl Engine {
                 .collect();
             let mut found = Found::default();
             for topic in &mut theirs {
-                for (chain, offset, due_ms, at) in std::mem::take(&mut topic.found) {
-                    if topic.was_parked(offset) {
-                        let stage = topic.stage;
-                        found.add(chain, offset, (Place { stage, due_ms }, at));
+                for record in topic.take_found() {
+                    let place = Place {
+                        stage: topic.stage,
+                        due_ms: record.due_ms,
+                    };
+                    let (chain, source) = (record.chain, record.source);
+                    if topic.was_parked(source) {
+                        found.add(chain, source.0, (place, record.at));
+                    } else {
+                        // The last one found: the longest wait, the latest there.
+                        topic.parking.comes_again(source, place);
                     }
                 }
             }

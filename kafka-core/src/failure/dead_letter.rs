@@ -17,7 +17,7 @@ use crate::mutant::{self, Mutant};
 use crate::observe::{Event, Observers};
 use crate::outcome::Failure;
 use crate::producer::{MessagePayload, ProduceError, ProducerClient};
-use crate::record::Record;
+use crate::record::{Offset, Record};
 use crate::runtime::checks::ensure_topic;
 use crate::runtime::connect::{QUESTION, blocking};
 
@@ -88,14 +88,15 @@ impl DeadLetters {
         })
     }
 
-    /// Writes a record to a retry topic; ends when the broker has acknowledged it, however long that takes.
+    /// Writes a record to a retry topic; ends when the broker has acknowledged it, however long that takes, and says where
+    /// it lies.
     pub(crate) fn park(
         self: &Arc<Self>,
         record: Record,
         handler: Arc<str>,
         topic: Arc<str>,
         origin: Origin,
-    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    ) -> Pin<Box<dyn Future<Output = Option<Offset>> + Send>> {
         let this = Arc::clone(self);
         Box::pin(async move {
             let to = Destination {
@@ -103,25 +104,28 @@ impl DeadLetters {
                 handler: &handler,
                 topic: &topic,
             };
-            this.send(&to, false, |_| origin.payload(&record)).await;
+            this.send(&to, false, |_| origin.payload(&record)).await
         })
     }
 
-    /// Sends a record until it is acknowledged, or for ever if the group ends with it; `payload` leaves out what is optional if it is told so.
+    /// Sends a record until it is acknowledged, or for ever if the group ends with it; returns where it lies, if the broker
+    /// said so. `payload` leaves out what is optional if it is told so.
     async fn send(
         &self,
         to: &Destination<'_>,
         mut optional: bool,
         payload: impl Fn(bool) -> MessagePayload,
-    ) {
+    ) -> Option<Offset> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let Err(error) = self.producer.send(to.topic, payload(optional)).await else {
-                return;
+            let error = match self.producer.send(to.topic, payload(optional)).await {
+                // Negative: the broker has it from an attempt before, and does not say where.
+                Ok(written) => return Some(written.offset).filter(|offset| offset.0 >= 0),
+                Err(error) => error,
             };
             if mutant::is_active(Mutant::ForgetRefusedDeadLetter) {
-                return;
+                return None;
             }
             if let Some(source) = final_error(&error) {
                 self.failed.set(RunError::Client {

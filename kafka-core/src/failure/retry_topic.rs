@@ -13,8 +13,9 @@
 //! `engine/retries.rs` for which parked records count.
 
 use std::collections::HashMap;
+use std::fmt::{self, Display};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::mutant::{self, Mutant};
@@ -62,6 +63,33 @@ pub(crate) struct Origin {
     pub(crate) due_ms: i64,
     /// Who wrote it: one assignment of the source to one process.
     pub(crate) owner: String,
+    pub(crate) takeover: Takeover,
+}
+
+/// When the writer of a parked record took the retry topic over; a later one is greater, since a topic only grows. A write
+/// that lands behind a later takeover comes too late: its record was, or will be, handled on another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Takeover {
+    /// What the topic ended at.
+    pub(crate) end: Offset,
+    /// Milliseconds since the Unix epoch: between two who found the same end.
+    pub(crate) at_ms: i64,
+}
+
+impl Takeover {
+    fn parse(text: &str) -> Option<Self> {
+        let (end, at_ms) = text.split_once('@')?;
+        Some(Self {
+            end: Offset(end.parse().ok()?),
+            at_ms: at_ms.parse().ok()?,
+        })
+    }
+}
+
+impl Display for Takeover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.end, self.at_ms)
+    }
 }
 
 impl Origin {
@@ -87,6 +115,7 @@ impl Origin {
             timestamp: Timestamp::CreateTime(number("timestamp")?),
             attempts: u32::try_from(number("attempts")?).ok()?,
             due_ms: number("due")?,
+            takeover: Takeover::parse(found.get("takeover")?)?,
             owner: found.remove("owner")?,
         })
     }
@@ -108,6 +137,7 @@ impl Origin {
             self.attempts.to_string(),
             self.due_ms.to_string(),
             self.owner.clone(),
+            self.takeover.to_string(),
         ];
         for (name, value) in NAMES.iter().zip(values) {
             payload = payload.header(format!("{PREFIX}{name}"), value);
@@ -116,7 +146,7 @@ impl Origin {
     }
 }
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "topic",
     "partition",
     "offset",
@@ -124,6 +154,7 @@ const NAMES: [&str; 7] = [
     "attempts",
     "due",
     "owner",
+    "takeover",
 ];
 
 /// The keys of one source partition that have records in its retry topics, for one assignment of it.
@@ -135,11 +166,39 @@ pub(crate) struct Parking {
     pub(crate) epoch: u64,
     /// This assignment, in the headers of what it parks.
     pub(crate) owner: String,
+    /// Of each retry topic; known before the source is read.
+    takeovers: OnceLock<Vec<Takeover>>,
     keys: Mutex<HashMap<u64, Vec<Parked>, foldhash::fast::RandomState>>,
-    /// Stage and source offset of what lies in the retry topics and was not taken out yet, and at which offset there, if
-    /// that is known. A write that was tried again can lie there twice.
-    expected: Mutex<HashMap<(usize, i64), Option<Offset>, foldhash::fast::RandomState>>,
+    /// Stage and source offset of what lies in the retry topics and was not taken out yet. A write that was tried again can
+    /// lie there twice.
+    expected: Mutex<HashMap<(usize, i64), Copy, foldhash::fast::RandomState>>,
+    /// By source offset: what the source brings again, and an earlier assignment had parked; and where.
+    again: Mutex<HashMap<i64, Place>>,
     parked: AtomicUsize,
+    /// How many come again: zero nearly always.
+    coming: AtomicUsize,
+}
+
+/// Which copy of a parked record counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Copy {
+    /// It is not known yet: its write is not acknowledged.
+    Writing,
+    /// The one at this offset.
+    At(Offset),
+    /// The next one, since the broker did not say where it is.
+    Next,
+}
+
+/// What a record that lies in a retry topic is to the one who reads it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// It counts.
+    Expected,
+    /// That will be known in a moment.
+    Undecided,
+    /// Another copy counts, or none.
+    Stale,
 }
 
 /// What one key has in one stage.
@@ -162,10 +221,28 @@ impl Parking {
             topics,
             epoch,
             owner,
+            takeovers: OnceLock::new(),
             keys: Mutex::default(),
             expected: Mutex::default(),
+            again: Mutex::default(),
             parked: AtomicUsize::new(0),
+            coming: AtomicUsize::new(0),
         }
+    }
+
+    /// Takes note of where the retry topics ended when they were taken over.
+    pub(crate) fn take_over(&self, takeovers: Vec<Takeover>) {
+        // The first time counts: an assignment takes over once.
+        let _: Result<(), Vec<Takeover>> = self.takeovers.set(takeovers);
+    }
+
+    /// Returns when the topic of a stage was taken over.
+    pub(crate) fn takeover(&self, stage: usize) -> Takeover {
+        let known = self.takeovers.get().and_then(|all| all.get(stage - 1));
+        known.copied().unwrap_or(Takeover {
+            end: Offset(0),
+            at_ms: 0,
+        })
     }
 
     /// Says where a record of `stage` has to go because its key has records in a later one, and counts it there.
@@ -219,15 +296,46 @@ impl Parking {
         }
     }
 
-    /// A record of this source offset is about to lie in a stage, or lies there at an offset that is known.
-    pub(crate) fn expect(&self, stage: usize, offset: Offset, at: Option<Offset>) {
-        self.expected().insert((stage, offset.0), at);
+    /// A record of this source offset lies in a stage, or is about to: which copy of it counts.
+    pub(crate) fn expect(&self, stage: usize, offset: Offset, copy: Copy) {
+        self.expected().insert((stage, offset.0), copy);
     }
 
-    /// True of a record that lies in a stage and is expected there.
-    pub(crate) fn is_expected(&self, stage: usize, offset: Offset, at: Offset) -> bool {
-        let expected = self.expected().get(&(stage, offset.0)).copied();
-        expected.is_some_and(|known| known.is_none_or(|known| known == at))
+    /// Says what a copy in a stage is.
+    pub(crate) fn reading(&self, stage: usize, offset: Offset, at: Offset) -> Reading {
+        match self.expected().get(&(stage, offset.0)) {
+            Some(Copy::At(known)) if *known == at => Reading::Expected,
+            Some(Copy::Next) => Reading::Expected,
+            Some(Copy::Writing) => Reading::Undecided,
+            Some(Copy::At(_)) | None => Reading::Stale,
+        }
+    }
+
+    /// Keeps in mind that the source is going to bring a record again that lies parked already.
+    pub(crate) fn comes_again(&self, offset: Offset, place: Place) {
+        let mut again = self.again();
+        again.insert(offset.0, place);
+        self.coming.store(again.len(), Ordering::Relaxed);
+    }
+
+    /// True of a record of the source that lies parked since an assignment before this one.
+    pub(crate) fn has_come_again(&self, offset: Offset) -> bool {
+        self.coming.load(Ordering::Relaxed) > 0 && self.again().contains_key(&offset.0)
+    }
+
+    /// Says where a record of the source has to go because it lies parked since an assignment before this one, and counts
+    /// it there. It is parked once more: what it leaves behind is then the earlier copy of two, wherever it is read. Were
+    /// it handled, a later owner could not know that the copy is stale.
+    pub(crate) fn park_again(&self, chain: Option<u64>, offset: Offset) -> Option<Place> {
+        if self.coming.load(Ordering::Relaxed) == 0 || self.is_full() {
+            return None;
+        }
+        let mut again = self.again();
+        let place = again.remove(&offset.0)?;
+        self.coming.store(again.len(), Ordering::Relaxed);
+        drop(again);
+        self.enter(chain, place);
+        Some(place)
     }
 
     /// Takes a record out of a stage; false if it was not expected there.
@@ -235,11 +343,13 @@ impl Parking {
         self.expected().remove(&(stage, offset.0)).is_some()
     }
 
-    fn expected(
-        &self,
-    ) -> MutexGuard<'_, HashMap<(usize, i64), Option<Offset>, foldhash::fast::RandomState>> {
+    fn expected(&self) -> MutexGuard<'_, HashMap<(usize, i64), Copy, foldhash::fast::RandomState>> {
         // Held for a few instructions that do not panic.
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn again(&self) -> MutexGuard<'_, HashMap<i64, Place>> {
+        self.again.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True if no more may be parked.
