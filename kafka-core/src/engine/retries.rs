@@ -105,32 +105,39 @@ enum Phase {
 
 /// What the first reading of a source's retry topics found: the places of each record, by chain and source offset.
 #[derive(Default)]
-struct Found(BTreeMap<ChainOffset, Vec<(Place, Offset)>>);
+struct Found(BTreeMap<ChainOffset, Vec<FoundCopy>>);
+
+struct FoundCopy {
+    place: Place,
+    at: Offset,
+    /// It landed behind the takeover of somebody who came after its writer.
+    is_late: bool,
+}
 
 /// A chain, and an offset in the source.
 type ChainOffset = (Option<u64>, i64);
 
 impl Found {
-    fn add(&mut self, chain: Option<u64>, offset: i64, place: (Place, Offset)) {
-        self.0.entry((chain, offset)).or_default().push(place);
+    fn add(&mut self, chain: Option<u64>, offset: Offset, copy: FoundCopy) {
+        self.0.entry((chain, offset.0)).or_default().push(copy);
     }
 
     /// Decides where each record counts, and says so.
     ///
     /// One that lies in two topics was on its way to the later one, so it counts there. But not if an earlier record of
     /// its key is not as far: its owner was stopped before it had committed what it had done, and they go this way again
-    /// in their order.
+    /// in their order. Of several in one topic the last one counts, which was written with all that follows it; but not one
+    /// that came late, unless there is no other: a commit of its owner can have come late, too.
     fn tell(self, parking: &Parking) {
         let (mut of_chain, mut furthest) = (None, usize::MAX);
-        for ((chain, offset), places) in self.0 {
+        for ((chain, offset), copies) in self.0 {
             if chain.is_none() || of_chain != chain {
                 (of_chain, furthest) = (chain, usize::MAX);
             }
-            // The last of several in one topic: it was written with all that follows it.
-            let allowed = places.iter().filter(|(place, _)| place.stage <= furthest);
-            let latest = allowed.max_by_key(|(place, at)| (place.stage, *at));
-            let nearest = places.iter().min_by_key(|(place, _)| place.stage);
-            let Some((place, at)) = latest.or(nearest) else {
+            let allowed = copies.iter().filter(|copy| copy.place.stage <= furthest);
+            let latest = allowed.max_by_key(|copy| (!copy.is_late, copy.place.stage, copy.at));
+            let nearest = copies.iter().min_by_key(|copy| copy.place.stage);
+            let Some(FoundCopy { place, at, .. }) = latest.or(nearest) else {
                 continue;
             };
             furthest = furthest.min(place.stage);
@@ -306,15 +313,28 @@ impl RetryTopic {
         self.source_start.is_some_and(|start| source < start)
     }
 
-    /// Returns what the first reading found, without what landed after its writer had lost the partition.
-    fn take_found(&mut self) -> Vec<FoundRecord> {
-        let mut found = std::mem::take(&mut self.found);
+    /// Tells what the first reading found.
+    fn tell_found(&mut self, all: &mut Found) {
+        let found = std::mem::take(&mut self.found);
         let takeovers: BTreeSet<_> = found.iter().map(|record| record.takeover).collect();
-        found.retain(|record| {
-            let later = takeovers.range((Bound::Excluded(record.takeover), Bound::Unbounded));
-            later.into_iter().all(|later| record.at < later.end)
-        });
-        found
+        for record in found {
+            let place = Place {
+                stage: self.stage,
+                due_ms: record.due_ms,
+            };
+            if !self.was_parked(record.source) {
+                // The last one found: the longest wait, the latest there.
+                self.parking.comes_again(record.source, place);
+                continue;
+            }
+            let mut later = takeovers.range((Bound::Excluded(record.takeover), Bound::Unbounded));
+            let copy = FoundCopy {
+                place,
+                at: record.at,
+                is_late: later.any(|later| record.at >= later.end),
+            };
+            all.add(record.chain, record.source, copy);
+        }
     }
 
     fn is_scanned(&self) -> bool {
@@ -527,7 +547,8 @@ impl Engine {
                 .partitions
                 .iter()
                 .find(|p| p.state.at == topic.source);
-            let finished = source.and_then(|source| source.state.committable());
+            let committable = source.and_then(|source| source.state.committable());
+            let finished = committable.or(topic.source_start);
             let is_over = |(_, offset): &mut (u64, Offset)| {
                 finished.is_some_and(|finished| *offset < finished)
             };
@@ -778,19 +799,7 @@ impl Engine {
                 .collect();
             let mut found = Found::default();
             for topic in &mut theirs {
-                for record in topic.take_found() {
-                    let place = Place {
-                        stage: topic.stage,
-                        due_ms: record.due_ms,
-                    };
-                    let (chain, source) = (record.chain, record.source);
-                    if topic.was_parked(source) {
-                        found.add(chain, source.0, (place, record.at));
-                    } else {
-                        // The last one found: the longest wait, the latest there.
-                        topic.parking.comes_again(source, place);
-                    }
-                }
+                topic.tell_found(&mut found);
             }
             if let Some(topic) = theirs.first() {
                 found.tell(&topic.parking);

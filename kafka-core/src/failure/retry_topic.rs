@@ -67,7 +67,7 @@ pub(crate) struct Origin {
 }
 
 /// When the writer of a parked record took the retry topic over; a later one is greater, since a topic only grows. A write
-/// that lands behind a later takeover comes too late: its record was, or will be, handled on another way.
+/// that lands behind a later takeover comes late: another owner has gone on, most likely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Takeover {
     /// What the topic ended at.
