@@ -19,6 +19,7 @@ pub(crate) mod poll;
 pub(crate) mod pulse;
 mod rebalance;
 mod retries;
+mod retry_reader;
 pub(crate) mod route;
 mod slots;
 pub(crate) mod spawn;

@@ -210,7 +210,7 @@ impl Engine {
             Polled::Error(ClientError::OffsetOutOfRange(text)) => self.out_of_range(text, now),
             Polled::Error(error) => self.client_error(error),
         }
-        self.poll_retries();
+        self.poll_retries(now);
         for (partition, offset, count) in self.consumer.take_unreadable_headers() {
             self.group.observers.emit(&Event::HeadersUnreadable {
                 partition: &partition,

@@ -10,7 +10,7 @@
 //!
 //! **What is believed.** A parked record says in its headers where it comes from, how often it was tried, when it is due,
 //! and who wrote it. That is believed only on our own retry topics, and a wait is never longer than the topic's. See
-//! `engine/retries.rs` for which parked records count.
+//! `engine/retry_reader.rs` for which parked records count.
 
 use std::collections::HashMap;
 use std::fmt::{self, Display};

@@ -23,8 +23,9 @@ use crate::client::memory::{MemoryBroker, WriteVerdict};
 use crate::engine::poll::Command;
 use crate::error::ClientError;
 use crate::failure::breaker::Breaker;
+use crate::failure::retry_topic::topic_name;
 use crate::producer::ProduceError;
-use crate::record::TopicPartition;
+use crate::record::{Offset, TopicPartition};
 
 pub use self::mutants::MUTANTS;
 pub use self::world::{Check, Counts, Violation};
@@ -456,8 +457,14 @@ impl Simulation {
         let partition = self
             .random
             .below(usize::try_from(self.setup.partitions).unwrap_or(1));
-        let at = TopicPartition::new(TOPIC, i32::try_from(partition).unwrap_or(0));
-        let committed = self.broker.committed(world::GROUP, &at).unwrap_or_default();
+        let partition = i32::try_from(partition).unwrap_or(0);
+        let mut at = TopicPartition::new(TOPIC, partition);
+        let mut committed = self.broker.committed(world::GROUP, &at).unwrap_or_default();
+        let wait = self.setup.retry_waits.first().copied();
+        if let Some(wait) = wait.filter(|_| self.random.below(3) == 0) {
+            at = TopicPartition::new(topic_name(world::GROUP, TOPIC, wait), partition);
+            committed = Offset(0);
+        }
         let records = self.broker.records(&at, committed);
         if records.is_empty() {
             return;
