@@ -3,7 +3,7 @@
 //! Each direction is a reader, which finds where requests and responses begin and does to them
 //! what the faults say, and a writer, which delivers each piece when it is due.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -90,7 +90,7 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
         shared,
         resets,
         is_holed: Both::default(),
-        fetches: Mutex::default(),
+        asked: Mutex::default(),
     };
     let end = {
         let (from_client, to_client) = client.split();
@@ -131,8 +131,8 @@ struct Connection {
     resets: u64,
     /// Whether a cut swallowed bytes of a direction.
     is_holed: Both<AtomicBool>,
-    /// Correlation ids of fetch requests under way.
-    fetches: Mutex<HashSet<i32>>,
+    /// What each request under way asks, by its correlation id.
+    asked: Mutex<HashMap<i32, ApiKey>>,
 }
 
 impl Connection {
@@ -180,9 +180,8 @@ impl Connection {
                 return Err(End::Dropped);
             }
             self.wait_while_held(key).await;
-            if key == ApiKey::FETCH {
-                self.fetches().insert(i32::from_be_bytes([c0, c1, c2, c3]));
-            }
+            let correlation = i32::from_be_bytes([c0, c1, c2, c3]);
+            self.asked().insert(correlation, key);
             self.forward(Direction::ToBroker, header.to_vec(), rest, from, queue)
                 .await?;
         }
@@ -198,8 +197,14 @@ impl Connection {
             let [l0, l1, l2, l3, correlation @ ..] = header;
             let mut rest = rest_of([l0, l1, l2, l3], RESPONSE_HEADER)?;
             let mut piece = header.to_vec();
-            let is_fetched = self.fetches().remove(&i32::from_be_bytes(correlation));
-            if is_fetched && self.shared.faults.borrow().flips > 0 {
+            let asked = self.asked().remove(&i32::from_be_bytes(correlation));
+            if let Some(key) = asked
+                && self.is_swallowed(Direction::ToClient)
+            {
+                self.shared
+                    .count(|counters| *counters.lost.entry(key).or_default() += 1);
+            }
+            if asked == Some(ApiKey::FETCH) && self.shared.faults.borrow().flips > 0 {
                 piece.resize(RESPONSE_HEADER + rest, 0);
                 from.read_exact(&mut piece[RESPONSE_HEADER..]).await?;
                 rest = 0;
@@ -353,8 +358,8 @@ impl Connection {
         }
     }
 
-    fn fetches(&self) -> MutexGuard<'_, HashSet<i32>> {
-        self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
+    fn asked(&self) -> MutexGuard<'_, HashMap<i32, ApiKey>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

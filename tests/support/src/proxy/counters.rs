@@ -29,12 +29,18 @@ pub struct Counters {
     /// Bytes lost in a cut.
     pub swallowed: Both<u64>,
     pub(super) requests: BTreeMap<ApiKey, u64>,
+    pub(super) lost: BTreeMap<ApiKey, u64>,
 }
 
 impl Counters {
     /// Returns how many requests with this key came from clients, whatever became of them.
     pub fn requests(&self, key: ApiKey) -> u64 {
         self.requests.get(&key).copied().unwrap_or_default()
+    }
+
+    /// Returns how many answers to requests with this key a cut kept from clients.
+    pub fn lost_answers(&self, key: ApiKey) -> u64 {
+        self.lost.get(&key).copied().unwrap_or_default()
     }
 }
 
@@ -54,6 +60,9 @@ impl Sum for Counters {
             }
             for (key, requests) in one.requests {
                 *sum.requests.entry(key).or_default() += requests;
+            }
+            for (key, lost) in one.lost {
+                *sum.lost.entry(key).or_default() += lost;
             }
             sum
         })
