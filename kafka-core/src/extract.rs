@@ -13,7 +13,7 @@ use crate::decode_error::DecodeError;
 use crate::outcome::Classifiers;
 use crate::payload::utf8;
 use crate::producer::KafkaProducer;
-use crate::record::{Headers, Record, Timestamp};
+use crate::record::{Headers, Record, RecordPlace, Timestamp};
 
 /// An argument of a handler after the payload.
 ///
@@ -304,6 +304,12 @@ impl RecordMetadata {
     /// Returns the record's offset.
     pub fn offset(&self) -> i64 {
         self.record.offset().0
+    }
+
+    /// Returns topic, partition and offset: the record's identity, for writes that must not happen twice (see
+    /// [`RecordPlace`]).
+    pub fn place(&self) -> RecordPlace {
+        self.record.place()
     }
 
     /// Returns the record's timestamp.

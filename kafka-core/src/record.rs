@@ -456,6 +456,15 @@ impl Record {
         self.entry().offset
     }
 
+    /// Returns topic, partition and offset: the record's identity.
+    pub fn place(&self) -> RecordPlace {
+        RecordPlace {
+            topic: self.topic_arc(),
+            partition: self.partition(),
+            offset: self.offset(),
+        }
+    }
+
     /// Returns the record's timestamp.
     pub fn timestamp(&self) -> Timestamp {
         self.entry().timestamp
@@ -496,8 +505,20 @@ impl fmt::Debug for Record {
     }
 }
 
-/// Where a record was, for logs: no payload.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a record is: its identity, and no payload.
+///
+/// It stays the same through every attempt, redelivery and retry topic, so it is what makes a write idempotent: as a
+/// unique key of what was done, or, since the records of a key are in one partition and their offsets only grow, as a
+/// condition. `UPDATE … SET …, done = $offset WHERE id = $id AND done < $offset` also keeps out a process that was taken
+/// for dead and still finishes its last call.
+///
+/// ```
+/// use kafka_core::{Record, RecordPlace};
+///
+/// let record = Record::for_test("auth.public.users", Some(b"7"), None);
+/// assert_eq!(record.place().to_string(), "auth.public.users[0]@0");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordPlace {
     /// The topic.
     pub topic: Arc<str>,
@@ -505,16 +526,6 @@ pub struct RecordPlace {
     pub partition: i32,
     /// The offset.
     pub offset: Offset,
-}
-
-impl RecordPlace {
-    pub(crate) fn of(record: &Record) -> Self {
-        Self {
-            topic: record.topic_arc(),
-            partition: record.partition(),
-            offset: record.offset(),
-        }
-    }
 }
 
 impl fmt::Display for RecordPlace {

@@ -20,7 +20,7 @@ use crate::failure::retry_topic::{Copy, Origin, Parking, Place};
 use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 use crate::outcome::{Failure, FailureKind, Outcome};
-use crate::record::{Record, RecordBatch, RecordPlace};
+use crate::record::{Record, RecordBatch};
 
 /// A record that waits or runs: its batch and its place there.
 pub(super) struct Work {
@@ -302,7 +302,7 @@ fn stop(record: &Record, failure: &Failure, lane: &LaneShared) -> Stage {
         failure,
     });
     lane.group.failed.set(RunError::RecordFailed {
-        record: RecordPlace::of(record),
+        record: record.place(),
         handler: lane.handler.name.to_string(),
         class: failure.kind(),
         error: failure.error().to_string(),

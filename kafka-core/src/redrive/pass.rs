@@ -420,7 +420,7 @@ impl Pass {
                 }
                 Some(Err(error)) => {
                     let error = self.reason_of(error, &sent.to);
-                    trouble = Some(Trouble::Write(RecordPlace::of(&record), error));
+                    trouble = Some(Trouble::Write(record.place(), error));
                     Settled::Failed
                 }
                 None => {

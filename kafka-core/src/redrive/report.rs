@@ -149,7 +149,7 @@ impl RedriveReport {
 
     pub(super) fn note_refusal(&mut self, record: &Record, refusal: Refusal) {
         if self.refusals.len() < LISTED {
-            self.refusals.push((RecordPlace::of(record), refusal));
+            self.refusals.push((record.place(), refusal));
         }
     }
 
