@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::mutant::{self, Mutant};
+
 /// Why a payload, a key or another argument of a handler could not be made from a record.
 ///
 /// A record that cannot be decoded is never retried: it goes to the failure policy with its original bytes. The
@@ -112,6 +114,9 @@ impl DecodeError {
 
 /// Cuts the values out of serde's fixed sentences; anything else may be a sentence of the user's and is dropped.
 fn without_values(text: &str) -> String {
+    if mutant::is_active(Mutant::QuoteValues) {
+        return text.to_owned();
+    }
     let expected = text.rfind(", expected ").map(|at| {
         let rest = &text[at..];
         &rest[..rest.rfind(" at line ").unwrap_or(rest.len())]

@@ -75,6 +75,12 @@ pub enum Mutant {
     ShiftVerdicts,
     /// Finishes a batch up to its last record, whatever failed in it.
     AckWholeBatch,
+    /// Hands over an offset that is lower than the one before.
+    CommitBack,
+    /// Tells why a record could not be decoded in the parser's words, which quote it.
+    QuoteValues,
+    /// Believes what a record's own headers say of where it comes from.
+    TrustHeaders,
 }
 
 #[cfg(feature = "simulation")]

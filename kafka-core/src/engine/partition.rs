@@ -110,6 +110,9 @@ impl PartitionState {
 
     /// Returns the offset that may be committed, if it is past the one that was stored last.
     pub(crate) fn to_store(&self) -> Option<Offset> {
+        if mutant::is_active(Mutant::CommitBack) && self.committable() == self.stored() {
+            return self.stored().map(|offset| Offset(offset.0 - 1));
+        }
         let too_far = i64::from(mutant::is_active(Mutant::CommitOneTooFar));
         self.committable()
             .map(|offset| Offset(offset.0 + too_far))

@@ -221,7 +221,14 @@ impl DeadLetter {
             ("class", self.failure.kind().to_string()),
         ];
         for (name, value) in ours {
-            payload = payload.header(format!("{PREFIX}{name}"), value);
+            let name = format!("{PREFIX}{name}");
+            let headers = record.headers();
+            payload = match headers.get(&name) {
+                Some(theirs) if mutant::is_active(Mutant::TrustHeaders) => {
+                    payload.header_bytes(name.as_bytes(), Some(theirs))
+                }
+                _ => payload.header(name, value),
+            };
         }
         if optional {
             let text = self.failure.error().to_string();

@@ -9,7 +9,7 @@ use super::executor::TaskQueue;
 use super::random::Random;
 use super::setup::Setup;
 use super::world::{
-    Attempt, Check, DEAD, End, GROUP, Kind, RETRY_GROUP, SECRET, SharedWorld, TOPIC,
+    Attempt, Check, DEAD, End, GROUP, Kind, RETRY_GROUP, SECRET, SECRET_NUMBER, SharedWorld, TOPIC,
 };
 use crate::client::Cluster;
 use crate::client::memory::MemberId;
@@ -284,7 +284,8 @@ struct Watcher {
 
 impl Observer for Watcher {
     fn observe(&self, event: &Event<'_>) {
-        if format!("{event:?}").contains(SECRET) {
+        let shown = format!("{event:?}");
+        if shown.contains(SECRET) || shown.contains(SECRET_NUMBER) {
             self.world
                 .lock()
                 .violate(Check::Secrets, "an event shows what is in a record");

@@ -38,4 +38,7 @@ pub const MUTANTS: &[(Mutant, Check)] = &[
     (Mutant::NoBreaker, Check::Breaker),
     (Mutant::ShiftVerdicts, Check::Commit),
     (Mutant::AckWholeBatch, Check::Commit),
+    (Mutant::CommitBack, Check::Regress),
+    (Mutant::QuoteValues, Check::Secrets),
+    (Mutant::TrustHeaders, Check::DeadLetter),
 ];

@@ -20,6 +20,8 @@ pub(super) const TOPIC: &str = "t";
 pub(super) const DEAD: &str = "g.t.dlq";
 /// In every key, value and header: it must appear nowhere else.
 pub(super) const SECRET: &str = "s3cr3t";
+/// The same, where a parser would quote it.
+pub(super) const SECRET_NUMBER: &str = "7205759403";
 /// A header of every record that a handler fails for.
 const MARK: &str = "mark";
 
@@ -356,7 +358,11 @@ impl World {
 
     pub(super) fn write(&mut self, at: &TopicPartition, key: Option<u8>, kind: Kind) {
         let mut payload = match kind {
-            Kind::Undecodable => crate::MessagePayload::new(format!("{SECRET} is no JSON")),
+            // No JSON, or not what the handler takes.
+            Kind::Undecodable if self.counts.records % 2 == 0 => {
+                crate::MessagePayload::new(format!("{SECRET} is no JSON"))
+            }
+            Kind::Undecodable => crate::MessagePayload::new(SECRET_NUMBER),
             _ => crate::MessagePayload::new(format!("\"{SECRET}\"")),
         };
         if let Some(key) = key {
