@@ -7,6 +7,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::decode_error::DecodeError;
 use crate::extract::HandlerContext;
@@ -144,6 +145,12 @@ impl Failure {
     /// Returns why the record failed.
     pub fn kind(&self) -> FailureKind {
         self.kind
+    }
+
+    /// Returns what the error says. It is somebody else's code that says so, and may panic.
+    pub(crate) fn text(&self) -> String {
+        catch_unwind(AssertUnwindSafe(|| self.error.to_string()))
+            .unwrap_or_else(|_| "(the error's own text panicked)".to_owned())
     }
 
     /// Returns the error.

@@ -305,7 +305,7 @@ fn stop(record: &Record, failure: &Failure, lane: &LaneShared) -> Stage {
         record: record.place(),
         handler: lane.handler.name.to_string(),
         class: failure.kind(),
-        error: failure.error().to_string(),
+        error: failure.text(),
     });
     Stage::Stopped
 }

@@ -414,6 +414,10 @@ where
             run.undecoded = undecoded;
         }
         if records.is_empty() {
+            let run = &self.slots[slot].work;
+            if run.as_ref().is_none_or(|run| run.undecoded.is_empty()) {
+                self.slots.makes_no_attempt(slot, lane);
+            }
             return self.finish(slot, Ok(Verdicts::default()), lane, cx);
         }
 

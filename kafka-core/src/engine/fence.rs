@@ -13,6 +13,8 @@ use crate::record::{Offset, TopicPartition};
 
 /// The wait until it is asked again where to go on.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How long the coordinator is asked whether it is there. The member is not polled meanwhile.
+const HEAR_WAIT: Duration = Duration::from_millis(200);
 
 /// Partitions that are fenced until the group has spoken.
 pub(super) struct Fenced {
@@ -33,7 +35,7 @@ impl Engine {
         // told. Both waits only decide when to go on if nothing at all is said.
         let patience = match why {
             Suspicion::Suspended(_) => 2 * self.config.heartbeat_interval,
-            Suspicion::CommitRefused | Suspicion::NoCommit(_) => self.config.session_timeout,
+            Suspicion::CommitRefused | Suspicion::Silence(_) => self.config.session_timeout,
         };
         self.close_retries(&partitions, false, now);
         let revoking = self
@@ -50,7 +52,7 @@ impl Engine {
                 finished.push((at.clone(), offset));
             }
         }
-        self.uncommitted_since = None;
+        self.heard_at = None;
         self.report(|consumer| consumer.pause(&partitions));
         self.group.observers.emit(&Event::Fenced {
             group_id: &self.group.group_id,
@@ -84,17 +86,33 @@ impl Engine {
         }
     }
 
-    /// Fences itself if no commit has been acknowledged for as long as a session lasts: the coordinator has not heard
-    /// of this member either.
-    pub(super) fn look_for_commits(&mut self, now: Instant) {
-        let Some(since) = self.uncommitted_since else {
+    /// Fences itself if the group has not been heard of for as long as a session lasts: its coordinator has not heard of
+    /// this member either. A sign of the group is a commit that it took note of, or, while there is nothing to commit, an
+    /// answer to a question.
+    pub(super) fn look_for_group(&mut self, now: Instant) {
+        let Some(first) = self.dispatch.partitions.first() else {
+            self.heard_at = None;
             return;
         };
-        let waited = now.saturating_duration_since(since);
-        if waited > self.config.session_timeout + self.config.commit_interval
-            && self.stopping.is_none()
-        {
-            self.suspect(Suspicion::NoCommit(waited), now);
+        let first = first.state.at.clone();
+        let mut partitions = self.dispatch.partitions.iter();
+        let is_behind = partitions.any(|p| p.state.stored() > p.state.committed());
+        if (!is_behind && self.config.is_told_of_silence) || self.stopping.is_some() {
+            self.heard_at = None;
+            return;
+        }
+        let session = self.config.session_timeout;
+        let silence = now.saturating_duration_since(*self.heard_at.get_or_insert(now));
+        let is_due = |asked_at| now.saturating_duration_since(asked_at) >= session / 6;
+        if !is_behind && silence >= session / 3 && self.group_asked_at.is_none_or(is_due) {
+            self.group_asked_at = Some(now);
+            if self.consumer.committed(&[first], HEAR_WAIT).is_ok() {
+                self.heard_at = Some(now);
+                return;
+            }
+        }
+        if silence > session + self.config.commit_interval {
+            self.suspect(Suspicion::Silence(silence), now);
         }
     }
 

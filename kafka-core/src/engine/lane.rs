@@ -149,6 +149,7 @@ where
             unreachable!("a slot that starts has work");
         };
         if let Some(next) = work.follow(lane) {
+            self.slots.makes_no_attempt(slot, lane);
             return self.go_on(slot, next, lane, cx);
         }
         let sequence = work.sequence();

@@ -77,6 +77,9 @@ pub(crate) struct EngineConfig {
     pub(crate) heartbeat_interval: Duration,
     /// How often the client commits what was stored.
     pub(crate) commit_interval: Duration,
+    /// The client says when a session is over because no heartbeat was answered. With `group.protocol=consumer` librdkafka
+    /// 2.12 does not.
+    pub(crate) is_told_of_silence: bool,
 }
 
 /// See the module.
@@ -100,8 +103,10 @@ pub(crate) struct Engine {
     pub(super) stopping: Option<Stopping>,
     /// Not handled and not stored until the group has spoken.
     pub(super) fenced: Option<Fenced>,
-    /// Something was stored then, and no commit has been acknowledged since.
-    pub(super) uncommitted_since: Option<Instant>,
+    /// When the group was heard of last; `None` while there is no reason to listen.
+    pub(super) heard_at: Option<Instant>,
+    /// When it was asked last whether it is there.
+    pub(super) group_asked_at: Option<Instant>,
     pub(super) watched_at: Option<Instant>,
     pub(super) corrupt: Corrupt,
     /// Retry topics, once a handler has some.
@@ -164,7 +169,8 @@ impl Engine {
             paused_topics: HashSet::new(),
             stopping: None,
             fenced: None,
-            uncommitted_since: None,
+            heard_at: None,
+            group_asked_at: None,
             watched_at: None,
             corrupt: Corrupt::default(),
             retries: None,
@@ -234,7 +240,7 @@ impl Engine {
         self.advance_retries(now);
         self.try_suspects(now);
         self.look_for_range(now);
-        self.look_for_commits(now);
+        self.look_for_group(now);
         self.trust_again(now);
         if self.stopping.is_none() {
             self.balance();
@@ -245,9 +251,7 @@ impl Engine {
             .is_none_or(|at| now.duration_since(at) >= STORE_INTERVAL)
         {
             self.stored_at = Some(now);
-            if self.store() {
-                self.uncommitted_since.get_or_insert(now);
-            }
+            self.store();
             self.store_retries();
         }
         self.look_for_brokers(now);
@@ -312,11 +316,13 @@ impl Engine {
 
     /// Gives a partition that stays assigned to another handler: a new epoch, from the first unfinished record on.
     fn replace_handler(&mut self, index: usize) {
-        self.store();
         let old = &self.dispatch.partitions[index];
         let (at, lanes) = (old.state.at.clone(), old.lanes.len());
+        // Before the store: what is acked in between would be in neither.
         old.state.fence();
         old.wake();
+        self.store();
+        let old = &self.dispatch.partitions[index];
         let resume_at = old.state.committable().or_else(|| old.state.stored());
         self.retired.push(Arc::clone(&old.state));
         self.close_retries(
@@ -329,8 +335,11 @@ impl Engine {
             // The client still has it paused; `balance` and `resume` know why only from here.
             (new.is_full, new.is_paused) = (old.is_full, old.is_paused);
             new.must_seek = Some(resume_at.map_or(Position::Beginning, Position::At));
-            if let Some(offset) = resume_at {
+            if let Some(offset) = old.state.stored() {
                 new.state.set_stored(offset);
+            }
+            if let Some(offset) = old.state.committed() {
+                new.state.set_committed(offset);
             }
             if let Some(parking) = new.parking.clone() {
                 self.open_retries(&at, resume_at, lanes, parking);
@@ -487,13 +496,11 @@ impl Engine {
                 partition.state.set_committed(*offset);
             }
         }
-        let mut partitions = self.dispatch.partitions.iter();
-        let is_behind = partitions.any(|p| p.state.stored() > p.state.committed());
-        self.uncommitted_since = is_behind.then_some(now);
+        self.heard_at = Some(now);
     }
 
-    /// Hands advanced offsets to the client; true if there were any.
-    pub(super) fn store(&mut self) -> bool {
+    /// Hands advanced offsets to the client.
+    pub(super) fn store(&mut self) {
         let store: Vec<_> = self
             .dispatch
             .partitions
@@ -501,7 +508,7 @@ impl Engine {
             .filter_map(|p| Some((p.state.at.clone(), p.state.to_store()?)))
             .collect();
         if store.is_empty() {
-            return false;
+            return;
         }
         match self.consumer.store(&store) {
             Ok(()) => {
@@ -519,7 +526,6 @@ impl Engine {
                 self.client_error(error);
             }
         }
-        true
     }
 
     /// Asks whether a broker answers again, while the last thing heard is that none does: without records and without

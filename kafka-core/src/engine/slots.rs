@@ -239,6 +239,13 @@ impl<Load, Call> Slots<Load, Call> {
         }
     }
 
+    /// Gives back what the breaker let through: the record only follows one that is parked.
+    pub(super) fn makes_no_attempt(&mut self, slot: usize, lane: &LaneShared) {
+        if std::mem::take(&mut self[slot].is_probe) {
+            lane.handler.breaker.unused(now());
+        }
+    }
+
     /// Takes note of how an attempt ended for a record, for the breaker.
     pub(super) fn count(
         &mut self,

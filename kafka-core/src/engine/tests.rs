@@ -1,7 +1,7 @@
 //! The engine on the in-memory broker: one thread, paused time, the test decides who goes next.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,8 +24,8 @@ use crate::producer::{ProduceError, ProducerClient};
 use crate::record::{Offset, TopicPartition};
 use crate::start::activate;
 use crate::{
-    CancellationToken, FailurePolicy, Handler, MessagePayload, Ordering, PermanentError, Record,
-    RecordMetadata, Retry, Start, Text,
+    Breaker, CancellationToken, FailurePolicy, Handler, MessagePayload, Ordering, PermanentError,
+    Record, RecordMetadata, Retry, Start, Text,
 };
 
 pub(super) const TOPIC: &str = "t";
@@ -101,6 +101,15 @@ impl Broker {
             .set_faults(|faults| faults.seeks = refuse);
     }
 
+    /// No broker answers, or all do again.
+    pub(super) fn away(&self, is_away: bool) {
+        let error = is_away.then(|| ClientError::TimedOut("away".into()));
+        self.broker.member(self.member).set_faults(|faults| {
+            faults.commits.clone_from(&error);
+            faults.questions = error;
+        });
+    }
+
     pub(super) fn subscription(&self) -> Vec<String> {
         self.broker.member(self.member).subscription()
     }
@@ -159,6 +168,7 @@ impl Bench {
                 session_timeout: SESSION,
                 heartbeat_interval: Duration::from_secs(3),
                 commit_interval: Duration::from_secs(1),
+                is_told_of_silence: true,
             },
             group: GroupServices {
                 group_id: "g".into(),
@@ -1037,4 +1047,143 @@ async fn a_record_of_the_dead_letter_topic_is_never_written_back_to_it() {
     assert!(bench.is_done);
     assert_eq!(bench.broker.read(DEAD).len(), 1);
     assert_eq!(bench.broker.stored(&dead), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_before_it_was_committed_is_no_reason_to_doubt_the_rest() {
+    let seen = Seen::default();
+    let mut bench = Bench::start(noting(&seen)).await;
+    bench.append("a", "1");
+    bench.pass(Duration::from_millis(300)).await;
+    assert_eq!(bench.broker.stored(&at(0)), Some(1));
+
+    bench.broker.tell(Polled::Lost(vec![at(0)]));
+    bench.rounds(2).await;
+    bench.broker.tell(Polled::Assigned(vec![at(1)]));
+    bench.pass(SESSION + Duration::from_secs(5)).await;
+    bench.broker.append(&at(1), Some("b"), Some("2"));
+    bench.pass(Duration::from_secs(1)).await;
+
+    assert_eq!(seen.all(), ["1", "2"]);
+}
+
+/// The coordinator is away; nothing can be committed, since the first call does not end.
+async fn silent_group(is_told_of_silence: bool) -> Seen {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::start(gated(&seen, &gate)).await;
+    bench.engine.config.is_told_of_silence = is_told_of_silence;
+    bench.append("a", "1");
+    bench.pass(SESSION).await;
+    bench.broker.away(true);
+    bench.pass(SESSION + Duration::from_secs(5)).await;
+    bench.append("b", "2");
+    bench.pass(Duration::from_secs(1)).await;
+    seen
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_started_when_a_group_without_a_session_check_is_silent() {
+    assert_eq!(silent_group(false).await.all(), ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_checks_its_session_is_not_second_guessed() {
+    assert_eq!(silent_group(true).await.all(), ["1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_answers_is_trusted_while_there_is_nothing_to_commit() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::start(gated(&seen, &gate)).await;
+    bench.engine.config.is_told_of_silence = false;
+    bench.append("a", "1");
+    bench.pass(3 * SESSION).await;
+    bench.append("b", "2");
+    bench.pass(Duration::from_secs(1)).await;
+
+    assert_eq!(seen.all(), ["1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_replaced_handler_finished_is_committed_without_further_records() {
+    let seen = Seen::default();
+    let mut bench = Bench::start(noting(&seen)).await;
+    bench.append("a", "1");
+    // Acked, and not stored yet.
+    bench.rounds(1).await;
+
+    let mut routes = Routes::default();
+    routes.add_topic(TOPIC.into(), activate(&noting(&seen), Some(DEAD.into())));
+    bench.commands.send(Command::Routes(routes)).unwrap();
+    bench.pass(Duration::from_millis(300)).await;
+
+    assert_eq!(bench.broker.stored(&at(0)), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_only_follow_a_parked_one_do_not_use_up_what_a_breaker_lets_through() {
+    let (seen, is_healed) = (Seen::default(), Arc::new(AtomicBool::new(false)));
+    let handler = {
+        let (seen, is_healed) = (seen.clone(), Arc::clone(&is_healed));
+        Handler::new(TOPIC, move |text: Text| {
+            let (seen, is_healed) = (seen.clone(), Arc::clone(&is_healed));
+            async move {
+                seen.push(text.into_string().unwrap());
+                is_healed.load(Atomic::SeqCst).then_some(()).ok_or("no")
+            }
+        })
+        .ordering(Ordering::Key)
+        .retry(Retry::NONE)
+        .retry_topics([Duration::from_mins(10)])
+        .breaker(Breaker {
+            ratio: 0.5,
+            records: 2,
+        })
+    };
+    let mut bench = Bench::start(handler).await;
+    bench.pass(Duration::from_millis(300)).await;
+    bench.append("a", "a1");
+    bench.append("b", "b1");
+    bench.pass(Duration::from_millis(300)).await;
+    assert_eq!(seen.len(), 2, "both are parked, the breaker is open");
+    is_healed.store(true, Atomic::SeqCst);
+
+    for n in 2..30 {
+        bench.append("a", &format!("a{n}"));
+        bench.append("b", &format!("b{n}"));
+    }
+    for n in 0..8 {
+        bench.append(&format!("c{n}"), "c");
+    }
+    bench.pass(Duration::from_secs(4)).await;
+
+    assert_eq!(seen.all().iter().filter(|text| *text == "c").count(), 8);
+}
+
+#[derive(Debug)]
+struct Rude;
+
+impl std::fmt::Display for Rude {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("rude")
+    }
+}
+
+impl std::error::Error for Rude {}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_whose_text_panics_is_still_an_error_of_its_record() {
+    let handler = Handler::new(TOPIC, |_: Text| async { Err::<(), _>(Rude) })
+        .retry(Retry::NONE)
+        .on_failure(FailurePolicy::Stop);
+    let mut bench = Bench::start(handler).await;
+    bench.append("a", "1");
+    bench.pass(Duration::from_secs(1)).await;
+
+    let failed = bench.failed.take();
+
+    assert!(
+        matches!(failed, Some(RunError::RecordFailed { .. })),
+        "{failed:?}"
+    );
 }

@@ -154,6 +154,17 @@ impl BreakerState {
         None
     }
 
+    /// Takes the attempt back that was let through: there was none to make. The next one that asks gets it.
+    pub(crate) fn unused(&self, now: Instant) {
+        let mut window = self.window();
+        if window.next_probe.is_some() {
+            window.next_probe = Some(now);
+        }
+        let waiting = std::mem::take(&mut window.waiting);
+        drop(window);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
     /// Takes note of how the attempt ended that was let through.
     pub(crate) fn probed(&self, is_good: bool, now: Instant) -> Option<Change> {
         let mut window = self.window();

@@ -231,7 +231,7 @@ impl DeadLetter {
             };
         }
         if optional {
-            let text = self.failure.error().to_string();
+            let text = self.failure.text();
             let end = text.floor_char_boundary(ERROR_TEXT);
             payload = payload.header(format!("{PREFIX}error"), text[..end].to_owned());
         }

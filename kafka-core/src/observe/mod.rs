@@ -281,8 +281,8 @@ pub enum Suspicion {
     Suspended(Duration),
     /// The group refused a commit of this member.
     CommitRefused,
-    /// No commit was acknowledged for this long, which is more than the session timeout.
-    NoCommit(Duration),
+    /// The group took note of no commit, and answered no question, for this long, which is more than the session timeout.
+    Silence(Duration),
 }
 
 impl fmt::Display for Suspicion {
@@ -290,7 +290,7 @@ impl fmt::Display for Suspicion {
         match self {
             Self::Suspended(gap) => write!(f, "the process was suspended for {gap:.1?}"),
             Self::CommitRefused => f.write_str("the group refused a commit"),
-            Self::NoCommit(gap) => write!(f, "no commit was acknowledged for {gap:.1?}"),
+            Self::Silence(gap) => write!(f, "the group has not been heard of for {gap:.1?}"),
         }
     }
 }

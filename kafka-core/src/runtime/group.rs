@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::client::Cluster;
 use crate::client::factory::ClientFactory;
-use crate::config::Config;
+use crate::config::{Config, GroupProtocol};
 use crate::engine::backpressure::Budget;
 use crate::engine::monitor::{GroupState, GroupStatus, Monitor};
 use crate::engine::poll::{self, Command, Engine, EngineConfig, Parts};
@@ -102,6 +102,7 @@ impl GroupHandle {
                 session_timeout: shared.config.session_timeout_or_default(),
                 heartbeat_interval: shared.config.heartbeat_interval_or_default(),
                 commit_interval: shared.config.commit_interval,
+                is_told_of_silence: shared.config.group_protocol != GroupProtocol::Consumer,
                 cores: shared.cores,
             },
             group: GroupServices {

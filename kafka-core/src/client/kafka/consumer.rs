@@ -181,8 +181,14 @@ impl KafkaConsumer {
             return Polled::Error(ClientError::Fatal(format!("{code}: {reason}")));
         }
         // The callback has the reason, the error itself only a code.
-        let reported = self.consumer.context().reports.take();
-        Polled::Error(reported.unwrap_or_else(|| client_error(error, None)))
+        let reports = &self.consumer.context().reports;
+        let error = client_error(error, None);
+        let reported = match error {
+            // What is wrong with records must not be passed over for anything else that was reported meanwhile.
+            ClientError::Corrupt(_) | ClientError::OffsetOutOfRange(_) => reports.take_like(&error),
+            _ => reports.take(),
+        };
+        Polled::Error(reported.unwrap_or(error))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What librdkafka tells a client besides records: errors with their reasons, and its log.
 
+use std::mem::discriminant;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientContext;
@@ -22,6 +23,14 @@ impl Reports {
         if errors.len() < KEPT {
             errors.push(error);
         }
+    }
+
+    /// Takes the last report of the same kind of error.
+    pub(super) fn take_like(&self, error: &ClientError) -> Option<ClientError> {
+        let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_like = |other: &ClientError| discriminant(other) == discriminant(error);
+        let last = errors.iter().rposition(is_like)?;
+        Some(errors.remove(last))
     }
 
     /// Takes what was reported; the one that says most, if several were.
@@ -77,4 +86,22 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
 /// librdkafka's statistics (its STATISTICS.md), if `statistics_interval` asks for them: JSON, as it is.
 pub(super) fn log_statistics(json: &[u8]) {
     tracing::info!(target: "librdkafka", statistics = %String::from_utf8_lossy(json));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_batch_is_not_passed_over_for_an_earlier_report() {
+        let reports = Reports::default();
+        let refused = ClientError::Authorization("commit".into());
+        reports.push(refused.clone());
+        reports.push(ClientError::Corrupt("partition 3".into()));
+
+        let corrupt = reports.take_like(&ClientError::Corrupt("a code".into()));
+
+        assert_eq!(corrupt, Some(ClientError::Corrupt("partition 3".into())));
+        assert_eq!(reports.take(), Some(refused));
+    }
 }

@@ -45,6 +45,10 @@ pub(super) fn from_code(code: RDKafkaErrorCode, reason: Option<&str>) -> ClientE
         Code::BadMessage | Code::InvalidMessage | Code::BadCompression => {
             ClientError::Corrupt(text)
         }
+        // A codec that was left out of the build, as zstd is without its feature.
+        Code::NotImplemented => ClientError::Corrupt(format!(
+            "{text}: a batch is compressed in a way that this build cannot read; enable the feature `zstd` of kafka-runtime"
+        )),
         Code::UnknownMemberId
         | Code::IllegalGeneration
         | Code::FencedInstanceId
@@ -71,6 +75,15 @@ fn text_of(code: RDKafkaErrorCode, reason: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_codec_that_was_not_built_is_a_batch_that_cannot_be_read_and_the_feature_is_named() {
+        let error = KafkaError::MessageConsumption(RDKafkaErrorCode::NotImplemented);
+
+        let error = client_error(&error, None);
+
+        assert!(matches!(&error, ClientError::Corrupt(text) if text.contains("feature `zstd`")));
+    }
 
     #[test]
     fn plain_text_to_a_tls_port_is_a_tls_error() {
