@@ -221,7 +221,8 @@ impl Handler {
     }
 
     /// Makes a handler of all topics whose names match a pattern: an extended regular expression that begins with `^`.
-    /// A topic that a handler names in the same group goes to that one.
+    /// A topic that a handler names in the same group goes to that one. The group's own dead letter topics and retry
+    /// topics are not matched: name them.
     ///
     /// ```
     /// # use kafka_core::{Handler, Raw, RecordMetadata};

@@ -124,6 +124,9 @@ impl std::str::FromStr for FailureKind {
     }
 }
 
+/// The text of somebody else's error is cut here, in bytes, wherever it leaves the process or ends it.
+const ERROR_TEXT: usize = 256;
+
 /// A failed attempt: its kind and its error.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}: {error}")]
@@ -147,10 +150,12 @@ impl Failure {
         self.kind
     }
 
-    /// Returns what the error says. It is somebody else's code that says so, and may panic.
+    /// Returns the start of what the error says. It is somebody else's code that says so: it may show a payload, or panic.
     pub(crate) fn text(&self) -> String {
-        catch_unwind(AssertUnwindSafe(|| self.error.to_string()))
-            .unwrap_or_else(|_| "(the error's own text panicked)".to_owned())
+        let text = catch_unwind(AssertUnwindSafe(|| self.error.to_string()));
+        let mut text = text.unwrap_or_else(|_| "(the error's own text panicked)".to_owned());
+        text.truncate(text.floor_char_boundary(ERROR_TEXT));
+        text
     }
 
     /// Returns the error.

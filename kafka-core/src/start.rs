@@ -1,6 +1,6 @@
 //! The checks before a start: every problem is found, then all are told in one error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,9 @@ use crate::template::{TemplateError, fill};
 
 /// Kafka's own limit (`org.apache.kafka.common.internals.Topic`).
 const TOPIC_LENGTH: usize = 249;
+
+/// How far dead letters of dead letters are followed.
+const LONGEST_WAY: usize = 8;
 
 /// Everything that keeps a runtime from starting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +191,19 @@ pub enum Problem {
         /// What the cluster said.
         source: ClientError,
     },
+    /// Dead letters that come back to the handler that wrote them, by way of others.
+    #[error(
+        "{place}: {handler}: what it gives up comes back to it: {}; give one of these handlers another dead letter \
+         topic, or on_failure = \"skip\" or \"stop\"", topics.join(" -> ")
+    )]
+    DeadLetterLoop {
+        /// Where.
+        place: Place,
+        /// The handler.
+        handler: String,
+        /// The topic, where its dead letters go, where those go that fail there, and so on.
+        topics: Vec<String>,
+    },
     /// A retry topic that is not as it has to be.
     #[error("{place}: {handler}: retry topic \"{topic}\" {problem}")]
     RetryTopic {
@@ -212,6 +228,16 @@ pub(crate) struct GroupPlan {
     pub(crate) routes: Routes,
     /// Topics by exact name, for the checks against the cluster.
     pub(crate) topics: Vec<(Arc<str>, Arc<ActiveHandler>)>,
+}
+
+impl GroupPlan {
+    pub(crate) fn of_group(group_id: Arc<str>) -> Self {
+        Self {
+            routes: Routes::of_group(&group_id),
+            group_id,
+            topics: Vec::new(),
+        }
+    }
 }
 
 /// What a runtime will do.
@@ -241,9 +267,10 @@ pub(crate) fn plan(given: &Given<'_>) -> Result<Plan, Vec<Problem>> {
     }
     if planning.problems.is_empty() && planning.groups.is_empty() {
         planning.problems.push(Problem::AllDisabled {
-            variables: planning.disabled,
+            variables: std::mem::take(&mut planning.disabled),
         });
     }
+    planning.find_loops();
     if !planning.problems.is_empty() {
         return Err(planning.problems);
     }
@@ -344,6 +371,52 @@ impl Planning {
         );
     }
 
+    /// Finds topics whose dead letters come back to them: a record that nobody can handle would go round for ever.
+    fn find_loops(&mut self) {
+        let mut told = BTreeSet::new();
+        let topics = self.groups.values().flat_map(|group| &group.topics);
+        for (topic, handler) in topics {
+            let Some(path) = self.way_back(&mut vec![topic.to_string()]) else {
+                continue;
+            };
+            let members: BTreeSet<_> = path.iter().cloned().collect();
+            if told.insert(members) {
+                self.problems.push(Problem::DeadLetterLoop {
+                    place: handler.handler.place(),
+                    handler: handler.name.to_string(),
+                    topics: path,
+                });
+            }
+        }
+    }
+
+    /// Follows the dead letters of the last topic; returns the way if it comes back to the first.
+    fn way_back(&self, path: &mut Vec<String>) -> Option<Vec<String>> {
+        let last = path.last().cloned()?;
+        for group in self.groups.values() {
+            let Some(handler) = group.routes.of_topic(&last) else {
+                continue;
+            };
+            if handler.on_failure != FailurePolicy::DeadLetter {
+                continue;
+            }
+            let next = handler.dead_letter_topic(&group.group_id, &last);
+            let is_back = path.first().is_some_and(|first| **first == *next);
+            if !is_back && (path.len() > LONGEST_WAY || path.iter().any(|topic| **topic == *next)) {
+                continue;
+            }
+            path.push(next.to_string());
+            if is_back {
+                return Some(path.clone());
+            }
+            if let Some(found) = self.way_back(path) {
+                return Some(found);
+            }
+            path.pop();
+        }
+        None
+    }
+
     /// Gives topics and pattern to a handler that is in order.
     fn route(
         &mut self,
@@ -373,11 +446,7 @@ impl Planning {
         let plan = self
             .groups
             .entry(group.to_owned())
-            .or_insert_with(|| GroupPlan {
-                group_id: group.into(),
-                routes: Routes::default(),
-                topics: Vec::new(),
-            });
+            .or_insert_with(|| GroupPlan::of_group(group.into()));
         for topic in topics {
             let topic: Arc<str> = topic.into();
             plan.routes
@@ -538,6 +607,27 @@ mod tests {
             .iter()
             .map(ToString::to_string)
             .collect()
+    }
+
+    #[test]
+    fn dead_letters_that_come_back_are_told() {
+        let around = [
+            handler("a").dead_letter("b"),
+            handler("b").dead_letter("c"),
+            handler("c").dead_letter("a"),
+        ];
+        let ends = [
+            handler("a").dead_letter("b"),
+            handler("b").on_failure(FailurePolicy::Skip),
+        ];
+        let elsewhere = [handler("a"), handler("g.a.dlq").group("h").dead_letter("a")];
+
+        let told = problems(&around);
+        assert_eq!(told.len(), 1, "{told:#?}");
+        assert!(told[0].contains("a -> b -> c -> a"), "{told:#?}");
+        assert_eq!(problems(&ends), [""; 0]);
+        let told = problems(&elsewhere);
+        assert!(told[0].contains("a -> g.a.dlq -> a"), "{told:#?}");
     }
 
     #[test]

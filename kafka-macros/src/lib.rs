@@ -99,7 +99,7 @@ use crate::model::HandlerModel;
 /// | option | value | default |
 /// |---|---|---|
 /// | `"orders"`, … | topics | one, or `pattern` |
-/// | `pattern = r"^orders\."` | regular expression that starts with `^`, instead of topics | none |
+/// | `pattern = r"^orders\."` | regular expression that starts with `^`, instead of topics; the group's own dead letter and retry topics are left out | none |
 /// | `group = "billing"` | consumer group | the runtime's group id |
 /// | `ordering = "key"` | what waits for each other: the records of a `"key"`, of a `"partition"`, or `"none"` | `"key"` |
 /// | `concurrency = 256` | most calls in flight of this handler in this process, from 1 | `256` |

@@ -36,6 +36,9 @@ pub struct GroupStatus {
     pub topics: Vec<String>,
     /// The partitions it reads.
     pub partitions: Vec<PartitionStatus>,
+    /// It has reason to think that its partitions are another member's, and reads nothing until the group has spoken
+    /// ([`Event::Fenced`](crate::Event::Fenced)).
+    pub is_fenced: bool,
     /// Handlers that are not fed, because nearly everything failed in them ([`Breaker`](crate::Breaker)).
     pub open_breakers: Vec<String>,
     /// The client's last error, while nothing has gone well since.
@@ -48,6 +51,7 @@ impl GroupStatus {
     pub fn is_ready(&self) -> bool {
         let mut partitions = self.partitions.iter();
         self.state == GroupState::Running
+            && !self.is_fenced
             && self.open_breakers.is_empty()
             && !partitions.any(|p| p.is_quarantined)
     }
@@ -102,6 +106,7 @@ struct Now {
     ended: Option<Result<(), RunError>>,
     topics: Vec<String>,
     partitions: Vec<Shown>,
+    is_fenced: bool,
     last_error: Option<ClientError>,
 }
 
@@ -148,8 +153,10 @@ impl Monitor {
         self.now().topics = topics;
     }
 
-    pub(crate) fn set_partitions(&self, partitions: Vec<Shown>) {
-        self.now().partitions = partitions;
+    pub(crate) fn set_partitions(&self, partitions: Vec<Shown>, is_fenced: bool) {
+        let mut now = self.now();
+        now.partitions = partitions;
+        now.is_fenced = is_fenced;
     }
 
     /// Starts nothing more of a topic, at once: the poll thread may be a moment from its next command.
@@ -186,6 +193,7 @@ impl Monitor {
             state: self.state(),
             topics: now.topics.clone(),
             partitions: now.partitions.iter().map(status_of).collect(),
+            is_fenced: now.is_fenced,
             last_error: now.last_error.clone(),
         }
     }

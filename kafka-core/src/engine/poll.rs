@@ -17,6 +17,7 @@ use super::fence::Fenced;
 use super::lane_task::LaneParking;
 use super::monitor::{Monitor, Shown};
 use super::partition::{Epoch, PartitionState};
+use super::pulse::Beat;
 use super::rebalance::Revoking;
 use super::retries::Retries;
 use super::route::{GroupServices, Routes};
@@ -187,9 +188,7 @@ impl Engine {
     /// First half of a round: takes commands, then records or one event of the group.
     pub(crate) fn poll(&mut self, now: Instant) {
         // Before anything of the past is looked at: it may be another member's by now.
-        if let Some(gap) = self.group.pulse.beat(now) {
-            self.suspect(Suspicion::Suspended(gap), now);
-        }
+        self.beat(now);
         loop {
             match self.commands.try_recv() {
                 Ok(command) => self.obey(command, now),
@@ -228,6 +227,8 @@ impl Engine {
 
     /// Second half of a round: whatever time or the lanes have brought about. True: the engine has nothing more to do.
     pub(crate) fn advance(&mut self, now: Instant) -> bool {
+        // It may have been suspended while it polled; what was finished before must not be stored then.
+        self.beat(now);
         self.retired.retain(|state| !state.is_over());
         if self.group.failed.is_set() {
             self.stop(now);
@@ -256,6 +257,14 @@ impl Engine {
         }
         self.look_for_brokers(now);
         self.is_stopped(now)
+    }
+
+    fn beat(&mut self, now: Instant) {
+        match self.group.pulse.beat(now) {
+            Beat::InTime => {}
+            Beat::Close => self.all_partitions().for_each(Assigned::wake),
+            Beat::Late(gap) => self.suspect(Suspicion::Suspended(gap), now),
+        }
     }
 
     /// True while a partition holds its share only because its lanes are short of processor time. Polling on would not
@@ -604,7 +613,8 @@ impl Engine {
                 is_quarantined: p.is_quarantined,
             })
             .collect();
-        self.monitor.set_partitions(partitions);
+        self.monitor
+            .set_partitions(partitions, self.fenced.is_some());
     }
 }
 

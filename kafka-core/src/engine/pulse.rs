@@ -8,6 +8,16 @@ use std::time::{Duration, Instant};
 
 use crate::mutant::{self, Mutant};
 
+/// What a look at the group says of the time since the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beat {
+    InTime,
+    /// Not too long; but a lane that read its clock a moment later may have thought so, and waits to be woken.
+    Close,
+    /// Nobody had looked for so long.
+    Late(Duration),
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Pulse {
@@ -28,12 +38,20 @@ impl Pulse {
         }
     }
 
-    /// Takes note of a look at the group. Returns how long nobody had looked, if that was too long.
-    pub(crate) fn beat(&self, now: Instant) -> Option<Duration> {
+    /// Takes note of a look at the group.
+    pub(crate) fn beat(&self, now: Instant) -> Beat {
         let now = self.millis(now);
         let last = self.last.swap(now, Ordering::AcqRel);
         let gap = Duration::from_millis(now.saturating_sub(last));
-        (last > 0 && gap > self.limit && !mutant::is_active(Mutant::IgnoreSuspend)).then_some(gap)
+        if last == 0 || mutant::is_active(Mutant::IgnoreSuspend) {
+            Beat::InTime
+        } else if gap > self.limit {
+            Beat::Late(gap)
+        } else if gap > self.limit / 2 {
+            Beat::Close
+        } else {
+            Beat::InTime
+        }
     }
 
     /// True if nobody has looked for too long: nothing may be started.
@@ -59,15 +77,18 @@ mod tests {
     async fn a_gap_is_told_to_the_thread_and_to_the_lanes() {
         let pulse = Pulse::new(Duration::from_secs(10));
         let now = || tokio::time::Instant::now().into_std();
-        assert_eq!(pulse.beat(now()), None);
+        assert_eq!(pulse.beat(now()), Beat::InTime);
+
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(pulse.beat(now()), Beat::InTime);
 
         tokio::time::advance(Duration::from_secs(10)).await;
         assert!(!pulse.is_late());
-        assert_eq!(pulse.beat(now()), None);
+        assert_eq!(pulse.beat(now()), Beat::Close);
 
         tokio::time::advance(Duration::from_secs(11)).await;
         assert!(pulse.is_late());
-        assert_eq!(pulse.beat(now()), Some(Duration::from_secs(11)));
+        assert_eq!(pulse.beat(now()), Beat::Late(Duration::from_secs(11)));
         assert!(!pulse.is_late());
     }
 }

@@ -121,11 +121,19 @@ impl FirstError {
 /// The handlers of a group by topic: exact names first, then patterns in the order they were given.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Routes {
+    group_id: Arc<str>,
     topics: HashMap<Arc<str>, Arc<ActiveHandler>>,
     patterns: Vec<(Regex, Arc<ActiveHandler>)>,
 }
 
 impl Routes {
+    pub(crate) fn of_group(group_id: &Arc<str>) -> Self {
+        Self {
+            group_id: Arc::clone(group_id),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn add_topic(&mut self, topic: Arc<str>, handler: Arc<ActiveHandler>) {
         self.topics.insert(topic, handler);
     }
@@ -136,20 +144,47 @@ impl Routes {
 
     pub(crate) fn of_topic(&self, topic: &str) -> Option<&Arc<ActiveHandler>> {
         self.topics.get(topic).or_else(|| {
-            let found = self
-                .patterns
-                .iter()
-                .find(|(pattern, _)| pattern.is_match(topic));
-            found.map(|(_, handler)| handler)
+            let mut patterns = self.patterns.iter();
+            let (_, handler) = patterns.find(|(pattern, _)| pattern.is_match(topic))?;
+            (!self.writes(topic)).then_some(handler)
         })
+    }
+
+    /// True of a topic that this group writes to: a pattern that catches it would feed the handlers with what they failed
+    /// for. Who wants that names it.
+    fn writes(&self, topic: &str) -> bool {
+        if self
+            .handlers()
+            .any(|handler| handler.dead_letter.as_deref() == Some(topic))
+        {
+            return true;
+        }
+        let own = topic.strip_prefix(&*self.group_id);
+        let Some(own) = own.and_then(|own| own.strip_prefix('.')) else {
+            return false;
+        };
+        let dead = own.strip_suffix(".dlq").and_then(|source| {
+            let handler = self.of_topic(source)?;
+            Some(*handler.dead_letter_topic(&self.group_id, source) == *topic)
+        });
+        let is_retried = |(source, _): (&str, &str)| {
+            let handler = self.of_topic(source);
+            handler.is_some_and(|handler| {
+                let topics = handler.retry_topics(&self.group_id, source);
+                topics.iter().any(|(name, _)| **name == *topic)
+            })
+        };
+        dead == Some(true) || own.rsplit_once(".retry.").is_some_and(is_retried)
+    }
+
+    fn handlers(&self) -> impl Iterator<Item = &Arc<ActiveHandler>> {
+        let by_pattern = self.patterns.iter().map(|(_, handler)| handler);
+        self.topics.values().chain(by_pattern)
     }
 
     /// True if a handler has retry topics.
     pub(crate) fn have_retry_topics(&self) -> bool {
-        let by_pattern = self.patterns.iter().map(|(_, handler)| handler);
-        self.topics
-            .values()
-            .chain(by_pattern)
+        self.handlers()
             .any(|handler| !handler.retry_waits.is_empty())
     }
 

@@ -1076,6 +1076,7 @@ async fn silent_group(is_told_of_silence: bool) -> Seen {
     bench.pass(SESSION).await;
     bench.broker.away(true);
     bench.pass(SESSION + Duration::from_secs(5)).await;
+    assert_eq!(bench.monitor.status().is_ready(), is_told_of_silence);
     bench.append("b", "2");
     bench.pass(Duration::from_secs(1)).await;
     seen

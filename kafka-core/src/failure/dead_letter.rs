@@ -24,9 +24,6 @@ use crate::runtime::connect::{QUESTION, blocking};
 /// What our headers begin with.
 pub const PREFIX: &str = "kafka_runtime.dead_letter.";
 
-/// The error's text is cut here, in bytes.
-const ERROR_TEXT: usize = 256;
-
 /// A missing dead letter topic is created once in this time.
 const CREATE_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -231,9 +228,7 @@ impl DeadLetter {
             };
         }
         if optional {
-            let text = self.failure.text();
-            let end = text.floor_char_boundary(ERROR_TEXT);
-            payload = payload.header(format!("{PREFIX}error"), text[..end].to_owned());
+            payload = payload.header(format!("{PREFIX}error"), self.failure.text());
         }
         payload
     }

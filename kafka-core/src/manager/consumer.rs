@@ -12,7 +12,7 @@ use crate::client::factory::factory;
 use crate::config::Config;
 use crate::engine::monitor::{GroupState, GroupStatus};
 use crate::engine::poll::Command;
-use crate::engine::route::{ActiveHandler, Routes};
+use crate::engine::route::ActiveHandler;
 use crate::error::{ClientError, ConnectError, RunError};
 use crate::extract::{Services, States};
 use crate::handler::{Handler, HandlerFn, Start};
@@ -91,11 +91,7 @@ struct Registered {
 impl Now {
     /// What the group does with the handlers that are registered now.
     fn plan(&self, group_id: &Arc<str>) -> (GroupPlan, StartTable) {
-        let mut plan = GroupPlan {
-            group_id: Arc::clone(group_id),
-            routes: Routes::default(),
-            topics: Vec::new(),
-        };
+        let mut plan = GroupPlan::of_group(Arc::clone(group_id));
         let mut table = StartTable::default();
         for (name, registered) in &self.handlers {
             let active = Arc::clone(&registered.active);

@@ -685,7 +685,9 @@ fn is_final(error: &ClientError) -> bool {
     error.is_permanent()
         || matches!(
             error,
-            ClientError::OffsetOutOfRange(_)
+            // The client would read on behind what it cannot read.
+            ClientError::Corrupt(_)
+                | ClientError::OffsetOutOfRange(_)
                 | ClientError::UnknownTopic(_)
                 | ClientError::NotAMember(_)
         )

@@ -548,3 +548,18 @@ async fn nothing_shows_what_a_record_holds() {
     let text = format!("{report} {report:?} {}", report.to_json());
     assert!(!text.contains("secret"), "{text}");
 }
+
+#[tokio::test]
+async fn a_dead_letter_that_cannot_be_read_ends_the_run_in_front_of_it() {
+    let broker = broker();
+    dead(&broker, ["a", "b", "c"].map(letter)).await;
+    broker.damage(&place(DEAD, 0), Offset(1), u32::MAX);
+
+    let result = run(&broker, Redrive::new(DEAD)).await;
+
+    assert!(
+        matches!(result, Err(RedriveError::Client { .. })),
+        "{result:?}"
+    );
+    assert!(position(&broker).is_none_or(|position| position <= 1));
+}

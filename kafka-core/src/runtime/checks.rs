@@ -62,7 +62,11 @@ impl<'a> Checks<'a> {
             for (pattern, handler) in group.routes.patterns() {
                 match self.cluster.topics(QUESTION) {
                     Ok(topics) => {
-                        for topic in topics.iter().filter(|topic| pattern.is_match(topic)) {
+                        let is_its = |topic: &&String| {
+                            let handled = group.routes.of_topic(topic);
+                            handled.is_some_and(|by| Arc::ptr_eq(by, handler))
+                        };
+                        for topic in topics.iter().filter(is_its) {
                             let partitions = self.source(&Arc::from(topic.as_str()), handler);
                             self.dead_letter(group, topic, handler, partitions);
                             self.retry_topics(group, topic, handler, partitions);

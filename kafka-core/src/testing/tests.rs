@@ -936,3 +936,38 @@ async fn the_report_says_what_happened() {
         "{report}"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pattern_does_not_catch_what_its_own_group_writes() {
+    let handler = Handler::matching("^.*orders.*", |_: Text| async { Err::<(), _>("no") })
+        .retry(Retry::NONE)
+        .retry_topics([Duration::from_secs(1)]);
+    let mut test = TestRuntime::builder()
+        .handlers([handler])
+        .topic("orders", 1)
+        .topic("orders.dlq", 1)
+        .start()
+        .await
+        .unwrap();
+
+    test.produce("orders", MessagePayload::new("x"));
+    test.produce("orders.dlq", MessagePayload::new("not ours"));
+    for _ in 0..6 {
+        test.idle().await;
+        test.advance(Duration::from_secs(1)).await;
+    }
+
+    assert_eq!(test.dead_letters("orders").len(), 1);
+    assert_eq!(test.dead_letters("orders.dlq").len(), 1);
+    assert_eq!(
+        test.brokers.topics(),
+        [
+            "orders",
+            "orders.dlq",
+            "test.orders.dlq",
+            "test.orders.dlq.dlq",
+            "test.orders.dlq.retry.1s",
+            "test.orders.retry.1s",
+        ]
+    );
+}

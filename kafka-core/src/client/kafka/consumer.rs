@@ -343,15 +343,22 @@ impl Consumer for KafkaConsumer {
                 .iter()
                 .map(|(at, offset)| (at, rdkafka::Offset::Offset(offset.0))),
         )?;
-        match self.consumer.store_offsets(&list) {
+        // The call itself fails only if none could be stored.
+        let stored = self.consumer.store_offsets(&list);
+        let failed = stored.err().or_else(|| {
+            let elements = list.elements();
+            elements.iter().find_map(|one| one.error().err())
+        });
+        match failed {
+            None => Ok(()),
             // Not assigned any more: whoever owns it now starts from the last commit.
-            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => {
+            Some(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => {
                 Err(from_code(
                     RDKafkaErrorCode::AssignmentLost,
                     Some("stored an offset of a partition that is not assigned"),
                 ))
             }
-            other => ours(other),
+            Some(error) => Err(client_error(&error, None)),
         }
     }
 
