@@ -20,6 +20,9 @@ use crate::template::{TemplateError, fill};
 /// Kafka's own limit (`org.apache.kafka.common.internals.Topic`).
 const TOPIC_LENGTH: usize = 249;
 
+/// Names of handlers and groups, in bytes: with these, what is added to a dead letter stays below 4 KiB.
+const NAME_LENGTH: usize = 256;
+
 /// How far dead letters of dead letters are followed.
 const LONGEST_WAY: usize = 8;
 
@@ -332,6 +335,16 @@ impl Planning {
                 handler: name(),
             });
         }
+        if group
+            .as_ref()
+            .is_some_and(|group| group.len() > NAME_LENGTH)
+        {
+            self.problems.push(Problem::BadOption {
+                place,
+                handler: name(),
+                reason: "its group id has more than 256 bytes".to_owned(),
+            });
+        }
         let dead_letter = options
             .dead_letter
             .as_deref()
@@ -503,6 +516,9 @@ impl Planning {
                 reason: reason.to_owned(),
             });
         };
+        if options.name.len() > NAME_LENGTH {
+            wrong("its name has more than 256 bytes; it is in the headers of every dead letter");
+        }
         if options.concurrency == 0 {
             wrong("concurrency = 0 would handle nothing");
         }
@@ -641,11 +657,12 @@ mod tests {
             handler("a b"),
             handler("c").concurrency(0),
             handler("d").dead_letter("d"),
+            handler("e").with_name("n".repeat(257)),
         ];
 
         let problems = problems(&handlers);
 
-        assert_eq!(problems.len(), 6, "{problems:#?}");
+        assert_eq!(problems.len(), 7, "{problems:#?}");
         for needle in [
             "two handlers",
             "State<u32>",
@@ -653,6 +670,7 @@ mod tests {
             "\"a b\"",
             "concurrency = 0",
             "come back for ever",
+            "256 bytes",
         ] {
             assert!(
                 problems

@@ -19,6 +19,7 @@ mod retry_topics;
 mod security;
 mod shutdown;
 mod startup;
+mod too_large;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     let suite = startup::add(suite);
     let suite = outage::add(suite);
     let suite = damage::add(suite);
+    let suite = too_large::add(suite);
     let suite = shutdown::add(suite);
     let suite = rebalance::add(suite);
     let suite = imperative::add(suite);
