@@ -132,6 +132,19 @@ impl TestRuntime {
         self.brokers.memory().truncate(&at, Offset(before));
     }
 
+    /// Damages the batch of a record where it lies: it cannot be read, and after a few tries its partition is put aside
+    /// ([`Event::Quarantined`](crate::Event::Quarantined)) while others go on.
+    pub fn damage_record(&mut self, topic: &str, partition: i32, offset: i64) {
+        let at = TopicPartition::new(topic, partition);
+        self.brokers.memory().damage(&at, Offset(offset), u32::MAX);
+    }
+
+    /// Mends it; the partition is tried again after a minute of the test's clock.
+    pub fn repair_record(&mut self, topic: &str, partition: i32, offset: i64) {
+        let at = TopicPartition::new(topic, partition);
+        self.brokers.memory().damage(&at, Offset(offset), 0);
+    }
+
     /// Makes every commit fail with this. After [`ClientError::NotAMember`] the runtime doubts that it has its
     /// partitions, and handles nothing until [`lose`](Self::lose) or [`assign`](Self::assign), or the session timeout.
     pub fn refuse_commits(&mut self, error: ClientError) {

@@ -44,6 +44,22 @@ pub struct Retried {
     pub after: Duration,
 }
 
+/// A record that was parked in a retry topic, or follows an earlier one of its key there.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Parked {
+    /// The record, as it lies in its source.
+    pub record: TestRecord,
+    /// The handler's name.
+    pub handler: String,
+    /// The retry topic.
+    pub topic: String,
+    /// How many attempts it has had.
+    pub attempts: u32,
+    /// Why it failed; `None` if it only follows.
+    pub class: Option<FailureKind>,
+}
+
 /// A record that was skipped, by its handler or by the policy `skip`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -101,18 +117,7 @@ pub enum TestEvent {
     /// A record was skipped.
     Skipped(Skipped),
     /// A record was parked in a retry topic, or follows an earlier one of its key there.
-    Parked {
-        /// The record.
-        record: TestRecord,
-        /// The handler's name.
-        handler: String,
-        /// The retry topic.
-        topic: String,
-        /// How many attempts it has had.
-        attempts: u32,
-        /// Why it failed; `None` if it only follows.
-        class: Option<FailureKind>,
-    },
+    Parked(Parked),
     /// A batch cannot be read: its partition is put aside.
     Quarantined {
         /// The partition.
@@ -289,13 +294,13 @@ impl TestEvent {
                 topic,
                 attempts,
                 failure,
-            } => Self::Parked {
+            } => Self::Parked(Parked {
                 record: TestRecord::of(record),
                 handler: owned(handler),
                 topic: owned(topic),
                 attempts: *attempts,
                 class: failure.map(Failure::kind),
-            },
+            }),
             Event::Quarantined {
                 partition, from, ..
             } => Self::Quarantined {

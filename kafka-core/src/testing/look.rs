@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::by_hand::misuse;
 use super::group::TestGroup;
-use super::journal::{Handled, Retried, Skipped, TestEvent};
+use super::journal::{Handled, Parked, Retried, Skipped, TestEvent};
 use super::member::Member;
 use super::record::{DeadLetter, TestRecord};
 use super::runtime::TestRuntime;
@@ -109,6 +109,19 @@ impl TestRuntime {
         self.readers(topic);
         self.journal.pick(|event| match event {
             TestEvent::Retried(call) if call.record.topic == topic => Some(call.clone()),
+            _ => None,
+        })
+    }
+
+    /// Returns the records that were written to a retry topic, once for each time.
+    ///
+    /// # Panics
+    /// No handler reads the topic.
+    #[track_caller]
+    pub fn parked(&self, topic: &str) -> Vec<Parked> {
+        self.readers(topic);
+        self.journal.pick(|event| match event {
+            TestEvent::Parked(parked) if parked.record.topic == topic => Some(parked.clone()),
             _ => None,
         })
     }

@@ -95,6 +95,6 @@ mod tests;
 pub use builder::TestRuntimeBuilder;
 pub use by_hand::TestProducer;
 pub use group::TestGroup;
-pub use journal::{Handled, Retried, Skipped, TestEvent};
+pub use journal::{Handled, Parked, Retried, Skipped, TestEvent};
 pub use record::{DeadLetter, TestRecord};
 pub use runtime::TestRuntime;

@@ -9,10 +9,10 @@ use tokio::sync::Semaphore;
 use super::debezium::Table;
 use super::{TestEvent, TestProducer, TestRuntime};
 use crate::{
-    Breaker, CancellationToken, Change, Classify, ClientError, Config, DatabaseEvent, ErrorClass,
-    FailureKind, FailurePolicy, GroupState, Handler, HandlerContext, Headers, KafkaProducer, Key,
-    MessagePayload, Ordering, Outcome, PermanentError, Problem, ProduceError, Record,
-    RecordMetadata, Retry, RunError, State, Text, Timestamp,
+    Batch, BatchOutcome, Breaker, CancellationToken, Change, Classify, ClientError, Config,
+    DatabaseEvent, ErrorClass, FailureKind, FailurePolicy, GroupState, Handler, HandlerContext,
+    Headers, KafkaProducer, Key, MessagePayload, Ordering, Outcome, PermanentError, Problem,
+    ProduceError, Record, RecordMetadata, Retry, RunError, State, Text, Timestamp,
 };
 
 /// What handlers saw, in order; clones are the same.
@@ -970,4 +970,94 @@ async fn a_pattern_does_not_catch_what_its_own_group_writes() {
             "test.orders.retry.1s",
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_record_comes_back_when_it_is_due_and_its_key_follows_it() {
+    let seen = Seen::default();
+    let handler = orders()
+        .retry(Retry::NONE)
+        .retry_topics([Duration::from_mins(1)]);
+    let builder = TestRuntime::builder().handlers([handler]);
+    let mut test = builder.state(seen.clone()).start().await.unwrap();
+    let of_key = |value: &str| MessagePayload::new(value).key("7");
+
+    test.produce("orders", of_key("bad"));
+    test.produce("orders", of_key("later"));
+    test.produce("orders", value("other"));
+    test.idle().await;
+    assert_eq!(seen.all(), ["bad", "other"]);
+    let parked = test.parked("orders");
+    let of = |n: usize| (parked[n].record.text(), parked[n].attempts, parked[n].class);
+    assert_eq!(of(0), (Some("bad"), 1, Some(FailureKind::Unclassified)));
+    assert_eq!(of(1), (Some("later"), 0, None));
+    assert_eq!(test.committed("orders", 0), Some(3));
+
+    test.advance(Duration::from_mins(2)).await;
+    assert_eq!(seen.all(), ["bad", "other", "bad", "later"]);
+    assert_eq!(test.dead_letters("orders")[0].attempts, 2);
+    test.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_a_batch_that_failed_is_tried_again_alone() {
+    let sizes = Seen::default();
+    let handler = {
+        let sizes = sizes.clone();
+        Handler::batch("orders", move |batch: Batch<Text>| {
+            sizes.push(batch.len().to_string());
+            let verdict = |text: &Text| match text.as_str() {
+                Some("bad") => Err("no"),
+                _ => Ok(()),
+            };
+            let outcome: BatchOutcome = batch.payloads().map(verdict).collect();
+            async { outcome }
+        })
+    };
+    let handler = handler.linger(Duration::ZERO).retry(Retry {
+        attempts: 2,
+        ..Retry::DEFAULT
+    });
+    let mut test = TestRuntime::builder()
+        .handlers([handler])
+        .start()
+        .await
+        .unwrap();
+
+    for text in ["a", "bad", "b"] {
+        test.produce("orders", value(text));
+    }
+    test.idle().await;
+    assert_eq!(test.committed("orders", 0), Some(1));
+    test.advance(Duration::from_secs(1)).await;
+
+    assert_eq!(sizes.all(), ["3", "1"]);
+    assert_eq!(test.dead_letters("orders")[0].record.text(), Some("bad"));
+    assert_eq!(test.committed("orders", 0), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_record_puts_its_partition_aside_until_it_is_repaired() {
+    let seen = Seen::default();
+    let builder = TestRuntime::builder()
+        .handlers([orders()])
+        .topic("orders", 2);
+    let mut test = builder.state(seen.clone()).start().await.unwrap();
+    test.damage_record("orders", 0, 1);
+
+    for text in ["a", "b"] {
+        test.produce("orders", value(text).partition(0));
+    }
+    test.idle().await;
+    test.advance(Duration::from_secs(20)).await;
+    test.produce("orders", value("c").partition(1));
+    test.idle().await;
+    assert_eq!(seen.all(), ["a", "c"]);
+    assert!(!test.control().is_ready());
+    assert_eq!(test.committed("orders", 0), Some(1));
+
+    test.repair_record("orders", 0, 1);
+    test.advance(Duration::from_mins(2)).await;
+    assert_eq!(seen.all(), ["a", "c", "b"]);
+    assert!(test.control().is_ready());
 }
