@@ -3,10 +3,11 @@
 //! | file | has |
 //! |---|---|
 //! | `profile`, `scenario`, `fault` | what is tried, all of it chosen by a seed |
-//! | `conductor`, `network` | how a scenario runs |
+//! | `stage`, `topics`, `conductor`, `network` | how a scenario runs |
 //! | `writer`, `workload` | the records |
 //! | `fleet`, `worker`, `ledger` | services in processes of their own, and what each of them writes down |
 //! | `sampler` | what is committed, over time |
+//! | `remains` | what is on the brokers in the end |
 //! | `evidence`, `check` | what was left behind, and its judge, which does no I/O |
 //! | `report`, `timeline` | the result for people |
 //! | `random`, `clock`, `interrupt`, `progress` | small things |
@@ -23,10 +24,13 @@ mod network;
 mod profile;
 mod progress;
 mod random;
+mod remains;
 mod report;
 mod sampler;
 mod scenario;
+mod stage;
 mod timeline;
+mod topics;
 mod worker;
 mod workload;
 mod writer;
@@ -42,11 +46,11 @@ use clap::{Args, ValueEnum};
 use test_support::DEFAULT_VERSION;
 
 use self::check::{Judgement, Verdict, judge};
-use self::conductor::Stage;
 use self::interrupt::Interrupt;
 use self::profile::Profile;
 use self::progress::progress;
 use self::scenario::{KINDS, Scenario};
+use self::stage::Stage;
 use self::worker::Protocol;
 pub(crate) use self::worker::{WorkerArgs, run as run_worker};
 

@@ -58,7 +58,7 @@ impl Profile {
 const SEEDS: u64 = 50;
 
 /// How many kinds take turns with the seeds.
-const REPEATED: u64 = 2;
+const REPEATED: u64 = 3;
 
 #[cfg(test)]
 mod tests {

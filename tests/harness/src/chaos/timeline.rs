@@ -187,10 +187,16 @@ impl Picture {
     fn strikes(&mut self, evidence: &Evidence) -> std::fmt::Result {
         for strike in &evidence.strikes {
             let color = match strike.kind {
-                StrikeKind::Kill | StrikeKind::Outage => "#c62828",
+                StrikeKind::Kill
+                | StrikeKind::Outage
+                | StrikeKind::Denied
+                | StrikeKind::Deleted => "#c62828",
                 StrikeKind::Suspend => "#6a1b9a",
                 StrikeKind::Terminate => "#ef6c00",
-                StrikeKind::Join | StrikeKind::Resume | StrikeKind::Healed => "#2e7d32",
+                StrikeKind::Join
+                | StrikeKind::Resume
+                | StrikeKind::Healed
+                | StrikeKind::Allowed => "#2e7d32",
             };
             let x = self.x(strike.ns);
             writeln!(

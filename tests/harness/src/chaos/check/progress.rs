@@ -227,6 +227,6 @@ fn limit(evidence: &Evidence, strike: &Strike) -> Option<Duration> {
         StrikeKind::Terminate => Some(evidence.limits.grace + evidence.limits.rebalance_recovery),
         StrikeKind::Join => Some(evidence.limits.rebalance_recovery),
         StrikeKind::Healed => Some(evidence.limits.broker_recovery),
-        StrikeKind::Outage => None,
+        StrikeKind::Outage | StrikeKind::Denied | StrikeKind::Allowed | StrikeKind::Deleted => None,
     }
 }
