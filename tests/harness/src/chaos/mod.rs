@@ -239,7 +239,7 @@ fn tell(outcome: &Outcome) {
     let (scenario, judgement) = (&outcome.scenario, &outcome.judgement);
     let figures = &judgement.figures;
     progress(&format!(
-        "{} {} seed {}: {} records, {} finished, {} calls, handled twice: {}, {} dead letters, {} rebalances, {} kills ({} in flight), {} lost, {} foreign calls, {} outages, slowest stop {:?}",
+        "{} {} seed {}: {} records, {} finished, {} calls, handled twice: {}, {} dead letters ({} delayed), {} rebalances, {} kills ({} in flight), {} parked, {} deleted unhandled, {} partitions lost, {} foreign calls, {} outages, slowest stop {:?}",
         judgement.verdict(),
         scenario.name,
         scenario.seed,
@@ -248,9 +248,12 @@ fn tell(outcome: &Outcome) {
         figures.calls,
         report::duplicates(figures),
         figures.dead_letters,
+        figures.delays,
         figures.rebalances,
         figures.kills,
         figures.kills_in_flight,
+        figures.parked,
+        figures.deleted,
         figures.losses,
         figures.foreign,
         figures.outages,
@@ -314,12 +317,9 @@ fn conclude(args: &ChaosArgs, outcomes: &[Outcome], verdict: Verdict, started: I
     if known > 0 {
         println!("known and not fixed yet: {known} times; --strict fails for them");
     }
-    let records: usize = outcomes
-        .iter()
-        .map(|one| one.judgement.figures.records)
-        .sum();
+    println!("{}", report::Summary::of(outcomes));
     println!(
-        "{verdict}: {} passed, {} failed, {} inconclusive; {records} records in {} s; again: {}",
+        "{verdict}: {} passed, {} failed, {} inconclusive; {} s; again: {}",
         count(Verdict::Pass),
         count(Verdict::Fail),
         count(Verdict::Inconclusive),

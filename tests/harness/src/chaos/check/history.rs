@@ -16,6 +16,8 @@ pub(super) struct History {
     pub(super) finishes: HashMap<At, Vec<Finish>>,
     /// Which records a call began with, in which epoch.
     pub(super) begun: HashSet<(At, usize)>,
+    /// When a call said that its record is to be skipped, in which epoch. In a batch, that counts at its end.
+    pub(super) declined: HashMap<(At, usize), Nanos>,
     /// Which attempts of a record a batch was given and left undone, in which epoch.
     pub(super) passed: HashSet<(At, usize, u32)>,
     /// How many attempts a record had had when it was parked, each time.
@@ -137,8 +139,12 @@ impl History {
                     };
                     let call = &mut self.calls[index];
                     (call.ended, call.how) = (line.ns, Some(*how));
+                    let (at, epoch) = (call.at, call.epoch);
+                    if *how == Ending::Skip {
+                        let declined = epoch.map(|epoch| ((at, epoch), line.ns));
+                        self.declined.extend(declined);
+                    }
                     if *how == Ending::Ok {
-                        let (at, epoch) = (call.at, call.epoch);
                         self.finish(at, line.ns, epoch, Finished::Handled);
                     }
                 }

@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use self::duplicates::Cause;
+pub(crate) use self::duplicates::Cause;
 use self::history::{EpochEnd, Finish, History};
 use super::clock::Nanos;
 use super::evidence::{Evidence, StrikeKind};
@@ -222,7 +222,7 @@ pub(crate) fn judge(evidence: &Evidence, expectation: Expectation) -> Judgement 
     commits::check(evidence, &history, &mut findings);
     let foreign = order::check(evidence, &history, &mut findings);
     let duplicates = duplicates::check(evidence, &history, expectation, &mut findings);
-    dead_letters::check(evidence, &mut findings);
+    dead_letters::check(evidence, &history, &mut findings);
     denial::check(evidence, &history, &mut findings);
     retention::check(evidence, &history, &mut findings);
     let recoveries = progress::check(evidence, &history, &mut findings);

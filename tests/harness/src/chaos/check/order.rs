@@ -90,7 +90,9 @@ fn in_order(evidence: &Evidence, history: &History, findings: &mut Findings) {
             } else {
                 history.finished_in(at, epoch)
             };
-            if finished.is_some_and(|ns| ns <= call.begun) || record.is_gone {
+            let declined = history.declined.get(&(at, epoch)).copied();
+            let settled = finished.into_iter().chain(declined).min();
+            if settled.is_some_and(|ns| ns <= call.begun) || record.is_gone {
                 continue;
             }
             let text = format!("{} before offset {} was finished", place(), record.offset);

@@ -796,6 +796,51 @@ fn a_batch_that_left_a_record_undone_has_had_an_attempt() {
     assert_eq!(broken(&later(false)), Promise::Order);
 }
 
+#[test]
+fn a_record_that_is_to_be_skipped_lets_the_next_one_pass_before_the_batch_ends() {
+    let passes_at = |how| {
+        let process = Story::from(0, 0)
+            .begun(10, 0, 1)
+            .ended(15, how)
+            .handles(20, 1)
+            .line(40, Entry::Skipped { at: at(0) })
+            .stops(1000);
+        with(produced(&[("a", Kind::Skip), OK]), [process], 2)
+    };
+
+    passes(&passes_at(Ending::Skip));
+    assert_eq!(broken(&passes_at(Ending::Failed)), Promise::Order);
+}
+
+#[test]
+fn a_record_that_followed_others_may_run_out_of_retry_topics() {
+    let given_up = |attempts| {
+        let process = Story::from(0, 0)
+            .line(
+                10,
+                Entry::Parked {
+                    at: at(0),
+                    attempts,
+                },
+            )
+            .line(
+                20,
+                Entry::DeadLettered {
+                    at: at(0),
+                    attempts: 2,
+                },
+            )
+            .stops(1000);
+        let records = produced(&[("a", Kind::Transient { fails: 2 })]);
+        let mut evidence = with(records, [process], 1);
+        evidence.dead_letters = vec![letter(0, "retryable")];
+        evidence
+    };
+
+    passes(&given_up(0));
+    assert_eq!(broken(&given_up(2)), Promise::DeadLetter);
+}
+
 /// A record that cannot be decoded, and many of other keys behind it; dead letters are denied from 1 s to 9 s.
 fn denied(handles: impl Fn(i64) -> u64) -> Evidence {
     let keys: Vec<String> = (0..20).map(|n| format!("k{n}")).collect();
