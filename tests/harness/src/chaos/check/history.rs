@@ -134,18 +134,8 @@ impl History {
                     });
                 }
                 Entry::Ended { call, how } => {
-                    let Some(index) = running.remove(call) else {
-                        continue;
-                    };
-                    let call = &mut self.calls[index];
-                    (call.ended, call.how) = (line.ns, Some(*how));
-                    let (at, epoch) = (call.at, call.epoch);
-                    if *how == Ending::Skip {
-                        let declined = epoch.map(|epoch| ((at, epoch), line.ns));
-                        self.declined.extend(declined);
-                    }
-                    if *how == Ending::Ok {
-                        self.finish(at, line.ns, epoch, Finished::Handled);
+                    if let Some(index) = running.remove(call) {
+                        self.end_call(index, *how, line.ns);
                     }
                 }
                 Entry::Assigned(partitions) => {
@@ -208,6 +198,17 @@ impl History {
                     epoch.end = EpochEnd::Stopped;
                 }
             }
+        }
+    }
+
+    fn end_call(&mut self, index: usize, how: Ending, ns: Nanos) {
+        let call = &mut self.calls[index];
+        (call.ended, call.how) = (ns, Some(how));
+        let (at, epoch) = (call.at, call.epoch);
+        match how {
+            Ending::Ok => self.finish(at, ns, epoch, Finished::Handled),
+            Ending::Skip => self.declined.extend(epoch.map(|epoch| ((at, epoch), ns))),
+            Ending::Failed | Ending::Panicked | Ending::Dropped => {}
         }
     }
 
