@@ -35,6 +35,7 @@ mod worker;
 mod workload;
 mod writer;
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -95,6 +96,10 @@ pub(crate) struct ChaosArgs {
     #[arg(long)]
     strict: bool,
 
+    /// Try a scenario whose fault did not happen once more, with the next seed; that one counts
+    #[arg(long)]
+    second_try: bool,
+
     /// Write a table and pictures into this folder, and keep all ledgers there
     #[arg(long, value_name = "FOLDER")]
     report: Option<PathBuf>,
@@ -107,6 +112,14 @@ struct Outcome {
     folder: PathBuf,
     /// The rig did what it was told.
     is_sound: bool,
+    /// It proved nothing, and was tried again.
+    is_superseded: bool,
+}
+
+impl Outcome {
+    fn counts(&self) -> bool {
+        !self.is_superseded
+    }
 }
 
 pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
@@ -128,16 +141,20 @@ pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
     let mut stage: Option<Stage> = None;
     let mut outcomes = Vec::new();
     let count = scenarios.len();
-    for (number, scenario) in (1..).zip(scenarios) {
+    let mut left: VecDeque<(Scenario, bool)> = scenarios.into_iter().map(|s| (s, false)).collect();
+    while let Some((scenario, is_second)) = left.pop_front() {
         progress(&format!(
-            "{number} of {count}: {} seed {}: {}",
-            scenario.name, scenario.seed, scenario.schedule
+            "{} of {count}: {} seed {}: {}",
+            count - left.len(),
+            scenario.name,
+            scenario.seed,
+            scenario.schedule
         ));
         let on = match stage.take() {
             Some(stage) => stage,
             None => Stage::set(&args.kafka, &tokio, &interrupt)?,
         };
-        let outcome = perform(args, &on, scenario, &base);
+        let mut outcome = perform(args, &on, scenario, &base);
         if interrupt.is_set() {
             progress("interrupted; what was started is ended");
             break;
@@ -145,6 +162,11 @@ pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
         tell(&outcome);
         // After an error of the rig nobody knows what the cluster is like.
         stage = outcome.is_sound.then_some(on);
+        let is_open = outcome.judgement.verdict() == Verdict::Inconclusive;
+        if args.second_try && is_open && !is_second {
+            outcome.is_superseded = true;
+            left.push_front((args.profile.next(&outcome.scenario), true));
+        }
         if outcome.judgement.verdict() == Verdict::Pass && args.report.is_none() {
             conductor::clean(&outcome.folder);
         }
@@ -158,7 +180,7 @@ pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
     let verdict = total(&outcomes);
     let is_needed = outcomes
         .iter()
-        .any(|outcome| outcome.judgement.verdict() != Verdict::Pass);
+        .any(|outcome| outcome.counts() && outcome.judgement.verdict() != Verdict::Pass);
     if is_needed && args.report.is_none() {
         let _ = scratch.keep();
     }
@@ -206,6 +228,7 @@ fn perform(args: &ChaosArgs, stage: &Stage, scenario: Scenario, base: &Path) -> 
         judgement,
         folder,
         is_sound,
+        is_superseded: false,
     }
 }
 
@@ -282,7 +305,7 @@ fn total(outcomes: &[Outcome]) -> Verdict {
     let any = |verdict| {
         outcomes
             .iter()
-            .any(|outcome| outcome.judgement.verdict() == verdict)
+            .any(|outcome| outcome.counts() && outcome.judgement.verdict() == verdict)
     };
     if any(Verdict::Fail) {
         Verdict::Fail
@@ -298,7 +321,7 @@ fn conclude(args: &ChaosArgs, outcomes: &[Outcome], verdict: Verdict, started: I
     let count = |verdict| {
         outcomes
             .iter()
-            .filter(|outcome| outcome.judgement.verdict() == verdict)
+            .filter(|outcome| outcome.counts() && outcome.judgement.verdict() == verdict)
             .count()
     };
     for outcome in outcomes
@@ -351,6 +374,9 @@ fn again(args: &ChaosArgs, seed: u64, seeds: Option<u64>, only: &[String]) -> St
     }
     if args.strict {
         line.push_str(" --strict");
+    }
+    if args.second_try {
+        line.push_str(" --second-try");
     }
     line
 }

@@ -33,6 +33,8 @@ fn table(command: &str, outcomes: &[Outcome]) -> Result<String, fmt::Error> {
         let figures = &judgement.figures;
         let known = if judgement.verdict() == Verdict::Pass && !judgement.known.is_empty() {
             "*"
+        } else if outcome.is_superseded {
+            ", tried again"
         } else {
             ""
         };

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use kafka_runtime::{
     Batch, BatchOutcome, BatchRecord, ClientError, Config, Event, GroupProtocol, Handler,
     IsolationLevel, Observer, Offset, Ordering, OutOfRange, Outcome, PartitionAssignment,
-    PermanentError, Record, RecordMetadata, Retry, Runtime, TopicPartition,
+    PermanentError, Record, RecordMetadata, Retry, RetryableError, Runtime, TopicPartition,
 };
 use serde::{Deserialize, Serialize};
 
@@ -320,7 +320,10 @@ async fn handle_batch(desk: Desk, batch: Batch<Option<Work>>) -> BatchOutcome {
     for (index, record) in batch.iter().enumerate() {
         if record.key().is_some_and(|key| failed.contains(key)) {
             pass(record);
-            outcome.fail(index, "behind one of its key that failed");
+            outcome.fail(
+                index,
+                RetryableError::new("behind one of its key that failed"),
+            );
             continue;
         }
         let at = desk.at(batch.partition(), record.offset());
@@ -335,7 +338,7 @@ async fn handle_batch(desk: Desk, batch: Batch<Option<Work>>) -> BatchOutcome {
             }
             Kind::Permanent => outcome.fail(index, PermanentError::new("a permanent error")),
             Kind::Transient { fails } if attempt <= fails => {
-                outcome.fail(index, "a transient error");
+                outcome.fail(index, RetryableError::new("a transient error"));
             }
             Kind::Panic => {
                 let _: Outcome = panicking();

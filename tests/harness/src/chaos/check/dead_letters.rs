@@ -94,8 +94,10 @@ fn differences(
 ) -> Vec<String> {
     // One that was parked behind others of its key has its first attempts in the topic that they are in, and the later
     // it is, the fewer follow.
-    let may_be_dead = matches!(record.kind, Kind::Transient { .. })
+    let has_followed = matches!(record.kind, Kind::Transient { .. })
         && history.parked.get(&at).is_some_and(|all| all.contains(&0));
+    // One that batches left undone is given up behind the one of its key that failed.
+    let may_be_dead = has_followed || history.passed.iter().any(|(passed, ..)| *passed == at);
     let Some(class) = class(record.kind).or(may_be_dead.then_some("retryable")) else {
         return vec![format!("is one too many: its kind is {:?}", record.kind)];
     };

@@ -841,6 +841,27 @@ fn a_record_that_followed_others_may_run_out_of_retry_topics() {
     assert_eq!(broken(&given_up(2)), Promise::DeadLetter);
 }
 
+#[test]
+fn a_record_that_batches_left_undone_may_be_given_up() {
+    let given_up = |is_passed: bool| {
+        let mut story = Story::from(0, 0);
+        if is_passed {
+            let (at, attempt) = (at(0), 1);
+            story = story.line(10, Entry::Passed { at, attempt });
+        }
+        let dead = Entry::DeadLettered {
+            at: at(0),
+            attempts: 2,
+        };
+        let mut evidence = with(produced(&[OK]), [story.line(20, dead).stops(1000)], 1);
+        evidence.dead_letters = vec![letter(0, "retryable")];
+        evidence
+    };
+
+    passes(&given_up(true));
+    assert_eq!(broken(&given_up(false)), Promise::DeadLetter);
+}
+
 /// A record that cannot be decoded, and many of other keys behind it; dead letters are denied from 1 s to 9 s.
 fn denied(handles: impl Fn(i64) -> u64) -> Evidence {
     let keys: Vec<String> = (0..20).map(|n| format!("k{n}")).collect();
