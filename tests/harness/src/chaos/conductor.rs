@@ -72,6 +72,7 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
         interrupt: &interrupt,
         strikes: Vec::new(),
         deletions: Vec::new(),
+        lateness: Duration::ZERO,
         since: Instant::now(),
         told: Instant::now(),
         done: 0,
@@ -90,6 +91,7 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
         }
         anyhow::Ok(conducted)
     })?;
+    let lateness = conductor.lateness;
     let (strikes, deletions) = (conductor.strikes, conductor.deletions);
     Ok(Evidence {
         committed: remains::committed_at_the_end(&sampler)?,
@@ -103,6 +105,7 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
         samples: sampler.take_samples(),
         deletions,
         strikes,
+        lateness,
         limits: Limits {
             grace: GRACE,
             member_expiry: scenario.session + Duration::from_secs(3),
@@ -146,6 +149,8 @@ struct Conductor<'a> {
     interrupt: &'a Interrupt,
     strikes: Vec<Strike>,
     deletions: Vec<Deletion>,
+    /// Of a tick, at worst.
+    lateness: Duration,
     since: Instant,
     told: Instant,
     /// Faults that have been done.
@@ -258,7 +263,9 @@ impl<'a> Conductor<'a> {
     }
 
     fn tick(&mut self) -> anyhow::Result<()> {
+        let before = Instant::now();
         self.interrupt.sleep(TICK)?;
+        self.lateness = self.lateness.max(before.elapsed().saturating_sub(TICK));
         for name in self.fleet.look()? {
             progress(&format!("{name} ended, and nobody told it to"));
             if !self.is_closing {

@@ -30,6 +30,8 @@ pub(crate) struct Evidence {
     /// In the order of time.
     pub(crate) deletions: Vec<Deletion>,
     pub(crate) strikes: Vec<Strike>,
+    /// How much later than it should a thread of the harness woke up at worst: how busy the machine was.
+    pub(crate) lateness: Duration,
     pub(crate) limits: Limits,
 }
 
@@ -157,17 +159,18 @@ pub(crate) struct Limits {
     pub(crate) grace: Duration,
     /// Finished work is committed this long after, if nothing holds it up.
     pub(crate) commit_lag: Duration,
-    /// From a member's death until the group goes on without it.
+    /// From a member's death until the group goes on without it: its session, and a moment.
     pub(crate) member_expiry: Duration,
-    /// A rebalance in which nobody is missing.
+    /// A rebalance in which nobody is missing: members hear of it with a heartbeat (a twelfth of the session) and drain.
     pub(crate) rebalance: Duration,
     /// Without any progress of a partition, while records are left and brokers are there.
     pub(crate) stall: Duration,
     /// After brokers are back.
     pub(crate) broker_recovery: Duration,
-    /// After a worker was killed: the session timeout is part of it.
+    /// After a worker was killed: its session, then a rebalance.
     pub(crate) kill_recovery: Duration,
-    /// After a worker has joined or left in order.
+    /// After a worker has joined or left in order: a process starts (a second or two), a drain lasts up to 5 s, a
+    /// cooperative rebalance has two rounds with a heartbeat each.
     pub(crate) rebalance_recovery: Duration,
 }
 

@@ -43,7 +43,7 @@ fn ends(evidence: &Evidence, findings: &mut Findings) {
                 let took = between(*told, process.ended);
                 if took > limit {
                     let text = format!("{} took {took:?} to end, not {limit:?}", process.name);
-                    findings.add(Promise::Stop, text);
+                    findings.add_late(Promise::Stop, (took, limit), evidence.lateness, text);
                 }
             }
             End::ByItself(status) => {
@@ -212,7 +212,7 @@ fn recoveries(
         recoveries.push((strike.kind, took));
         if took > limit {
             let text = format!("{took:?} after \"{}\", not {limit:?}", strike.what);
-            findings.add(Promise::Stall, text);
+            findings.add_late(Promise::Stall, (took, limit), evidence.lateness, text);
         }
     }
     recoveries

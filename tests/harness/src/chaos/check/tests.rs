@@ -1095,6 +1095,20 @@ fn a_stop_takes_its_grace_and_two_seconds_at_most() {
 }
 
 #[test]
+fn a_busy_machine_is_in_doubt_for_up_to_twice_the_limit() {
+    let stops_after = |ms, lateness| {
+        let process = Story::from(0, 0).handles(10, 0).stops_late(1000, ms);
+        let mut evidence = with(produced(&[OK]), [process], 1);
+        evidence.lateness = Duration::from_millis(lateness);
+        judged(&evidence).verdict()
+    };
+
+    assert_eq!(stops_after(8000, 900), Verdict::Inconclusive);
+    assert_eq!(stops_after(8000, 100), Verdict::Fail);
+    assert_eq!(stops_after(15_000, 900), Verdict::Fail);
+}
+
+#[test]
 fn a_worker_that_ends_by_itself_is_told() {
     let process = Story::from(0, 0)
         .handles(10, 0)
