@@ -294,7 +294,10 @@ async fn paused_comes_back(cluster: &KafkaCluster) -> TestResult {
     let topics = create(cluster, &topic, 2).await?;
     let records = (0..2 * COUNT).map(|n| {
         let partition = i32::from(n % 2 == 1);
-        NewRecord::to(&topic).partition(partition).key("k").value("x")
+        NewRecord::to(&topic)
+            .partition(partition)
+            .key("k")
+            .value("x")
     });
     topics.produce_all(records).await?;
     let gate = Arc::new(Semaphore::new(0));
