@@ -141,7 +141,7 @@ fn cause(evidence: &Evidence, history: &History, spans: &Spans, at: At, finish: 
             .iter()
             .any(|(from, until)| *from <= finish.ns + lag && epoch.until <= *until)
     };
-    let is_held = |by| is_held(evidence, history, index, epoch, at, by);
+    let is_held = |by| is_held(evidence, history, (index, epoch), (at, finish.ns), by);
     let is_twice = history.copies.get(&at).is_some_and(|all| all.len() > 1);
     match epoch.end {
         EpochEnd::Lost => Cause::Loss,
@@ -186,9 +186,8 @@ const WRITE_RETRY: Nanos = seconds(30);
 fn is_held(
     evidence: &Evidence,
     history: &History,
-    index: usize,
-    epoch: &Epoch,
-    at: At,
+    (index, epoch): (usize, &Epoch),
+    (at, finished): (At, Nanos),
     by: Nanos,
 ) -> bool {
     let records = evidence
@@ -210,7 +209,7 @@ fn is_held(
             let was_there = !record.is_gone || history.begun.contains(&(at, index));
             was_there && !history.is_settled(at, index, by)
         })
-        || is_held_in_retry_topic(evidence, history, index, at, by)
+        || is_held_in_retry_topic(evidence, history, index, (at, finished), by)
 }
 
 /// The same of a record that was finished from a retry topic: one below it there held that commit.
@@ -218,11 +217,13 @@ fn is_held_in_retry_topic(
     evidence: &Evidence,
     history: &History,
     index: usize,
-    at: At,
+    (at, finished): (At, Nanos),
     by: Nanos,
 ) -> bool {
     let copies = history.copies.get(&at).map_or(&[][..], Vec::as_slice);
-    copies.iter().any(|copy| {
+    // One that came later is another owner's.
+    let mut copies = copies.iter().filter(|copy| copy.ns <= finished);
+    copies.any(|copy| {
         evidence.parked.iter().any(|other| {
             let is_below = other.at.partition == copy.at.partition
                 && other.stage == copy.stage

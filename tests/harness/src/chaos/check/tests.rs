@@ -770,6 +770,44 @@ fn what_lies_twice_in_a_retry_topic_is_known_to_be_handled_twice() {
 }
 
 #[test]
+fn what_is_finished_in_a_retry_topic_is_held_by_what_lies_before_it_there() {
+    // Another key's first record is begun from the retry topic, and not finished when the worker is killed much later.
+    let killed = |is_before: bool| {
+        let parked = |offset| Entry::Parked {
+            at: at(offset),
+            attempts: 1,
+        };
+        let first = Story::from(0, 0)
+            .line(20, parked(0))
+            .line(30, parked(1))
+            .handles(600, 1)
+            .begun(700, 0, 2)
+            .killed(20_000);
+        let second = Story::from(27_000, 2)
+            .begun(27_100, 0, 2)
+            .ended(27_110, Ending::Ok)
+            .handles(27_200, 1)
+            .stops(28_000);
+        let records = produced(&[("b", Kind::Transient { fails: 1 }), OK]);
+        let mut evidence = with(records, [first, second], 2);
+        let place = |offset, place| ParkedCopy {
+            offset: place,
+            ..copy(offset, 1, 30)
+        };
+        evidence.parked = if is_before {
+            vec![place(0, 0), place(1, 1)]
+        } else {
+            vec![place(1, 0), place(0, 1)]
+        };
+        evidence
+    };
+
+    let judgement = passes(&killed(true));
+    assert_eq!(judgement.figures.duplicates, [(Cause::Kill, 1)].into());
+    assert_eq!(broken(&killed(false)), Promise::Duplicate);
+}
+
+#[test]
 fn a_batch_that_left_a_record_undone_has_had_an_attempt() {
     let later = |is_told: bool| {
         let story = Story::from(0, 0).begun(10, 0, 1).ended(15, Ending::Failed);
@@ -1081,6 +1119,46 @@ fn a_fault_has_to_be_got_over_in_time() {
     let expected = (StrikeKind::Kill, Duration::from_millis(7010));
     assert_eq!(judgement.figures.recoveries, [expected]);
     assert_eq!(broken(&got_over_at(20_000)), Promise::Stall);
+}
+
+#[test]
+fn who_joins_after_a_kill_does_not_end_the_wait() {
+    let got_over_at = |ms, kind| {
+        let first = Story::from(0, 0).handles(10, 0).killed(1000);
+        let second = Story::from(ms - 10, 1).handles(ms, 1).stops(ms + 100);
+        let mut evidence = with(produced(&[OK, OK]), [first, second], 2);
+        evidence.strikes = vec![strike(1000, StrikeKind::Kill), strike(1500, kind)];
+        evidence
+    };
+
+    let judgement = passes(&got_over_at(8000, StrikeKind::Join));
+    assert_eq!(judgement.figures.recoveries.len(), 1);
+    assert_eq!(
+        broken(&got_over_at(20_000, StrikeKind::Join)),
+        Promise::Stall
+    );
+    // A time with two faults in it is no measure of either.
+    let judgement = passes(&got_over_at(20_000, StrikeKind::Suspend));
+    assert_eq!(judgement.figures.recoveries, []);
+}
+
+#[test]
+fn a_partition_that_stands_still_soon_after_a_join_has_not_got_over_it() {
+    let stands_until = |ms| {
+        let process = Story::from(0, 0)
+            .handles(1100, 0)
+            .handles(2000, 1)
+            .handles(ms, 2)
+            .stops(ms + 100);
+        let mut evidence = with(produced(&[OK, OK, OK]), [process], 3);
+        evidence.strikes = vec![strike(1000, StrikeKind::Join)];
+        evidence
+    };
+
+    let judgement = passes(&stands_until(8000));
+    let expected = (StrikeKind::Join, Duration::from_millis(7010));
+    assert_eq!(judgement.figures.recoveries, [expected]);
+    assert_eq!(broken(&stands_until(12_000)), Promise::Stall);
 }
 
 #[test]
