@@ -144,7 +144,14 @@ fn cause(evidence: &Evidence, history: &History, spans: &Spans, at: At, finish: 
     let is_held = |by| is_held(evidence, history, (index, epoch), (at, finish.ns), by);
     let is_twice = history.copies.get(&at).is_some_and(|all| all.len() > 1);
     match epoch.end {
-        EpochEnd::Lost => Cause::Loss,
+        EpochEnd::Lost => {
+            let due = isolated(evidence, spans, epoch).saturating_sub(lag);
+            if finish.ns >= due || is_held(due) {
+                Cause::Loss
+            } else {
+                Cause::None
+            }
+        }
         EpochEnd::Killed if finish.ns >= due || is_held(due) => Cause::Kill,
         EpochEnd::Killed if is_in(&spans.rebalances) => Cause::Kill,
         EpochEnd::Revoked { dropped } if dropped > 0 => Cause::Drop,
@@ -159,6 +166,16 @@ fn cause(evidence: &Evidence, history: &History, spans: &Spans, at: At, finish: 
         _ if is_twice => Cause::ParkedTwice,
         _ => Cause::None,
     }
+}
+
+/// From when on a member that lost its partition may not have reached the group: it slept, brokers were away, or the
+/// group rebalanced without it.
+fn isolated(evidence: &Evidence, spans: &Spans, epoch: &Epoch) -> Nanos {
+    let sleeps = &evidence.processes[epoch.process].suspensions;
+    let all = sleeps.iter().chain(&spans.outages).chain(&spans.rebalances);
+    let during = all.filter(|(from, until)| *from <= epoch.until && epoch.from <= *until);
+    let first = during.map(|(from, _)| *from).min();
+    first.unwrap_or(epoch.until).max(epoch.from)
 }
 
 /// True if a record below this one, whose dead letter could not be written when that was forbidden, held the commit.

@@ -400,6 +400,25 @@ fn twice_after_a_kill_is_allowed_above_a_record_that_held_the_commit() {
 }
 
 #[test]
+fn twice_after_a_loss_is_allowed_for_what_could_not_be_committed() {
+    let lost = |suspended| {
+        let first = Story::from(0, 0).handles(10, 0);
+        let first = match suspended {
+            Some(from) => first.suspended(from, 19_900),
+            None => first,
+        };
+        let first = first.line(20_000, Entry::Lost(vec![P])).stops(21_000);
+        let second = Story::from(19_000, 0).handles(19_100, 0).stops(21_000);
+        with(produced(&[OK]), [first, second], 1)
+    };
+
+    let judgement = passes(&lost(Some(1000)));
+    assert_eq!(judgement.figures.duplicates, [(Cause::Loss, 1)].into());
+    assert_eq!(broken(&lost(Some(10_000))), Promise::Duplicate);
+    assert_eq!(broken(&lost(None)), Promise::Duplicate);
+}
+
+#[test]
 fn twice_above_a_record_whose_retry_was_given_up_is_told() {
     let is_held = |is_gone| {
         let first = Story::from(0, 0)
