@@ -125,12 +125,13 @@ fn cause(evidence: &Evidence, history: &History, spans: &Spans, at: At, finish: 
     };
     let epoch = &history.epochs[index];
     let lag = Nanos::try_from(evidence.limits.commit_lag.as_nanos()).unwrap_or(Nanos::MAX);
+    let free = free(evidence, history, (index, epoch), (at, finish.ns));
     let in_outage = || {
         spans
             .outages
             .iter()
             // Whoever was away is found again some seconds after it is back.
-            .any(|(from, until)| finish.ns <= until.saturating_add(4 * lag) && *from <= epoch.until)
+            .any(|(from, until)| free <= until.saturating_add(4 * lag) && *from <= epoch.until)
     };
     // What had been finished before this could have been committed before the end.
     let due = epoch.until.saturating_sub(lag);
@@ -139,7 +140,7 @@ fn cause(evidence: &Evidence, history: &History, spans: &Spans, at: At, finish: 
     let is_in = |spans: &[Span]| {
         spans
             .iter()
-            .any(|(from, until)| *from <= finish.ns + lag && epoch.until <= *until)
+            .any(|(from, until)| *from <= free + lag && epoch.until <= *until)
     };
     let is_held = |by| is_held(evidence, history, (index, epoch), (at, finish.ns), by);
     let is_twice = history.copies.get(&at).is_some_and(|all| all.len() > 1);
@@ -166,6 +167,23 @@ fn cause(evidence: &Evidence, history: &History, spans: &Spans, at: At, finish: 
         _ if is_twice => Cause::ParkedTwice,
         _ => Cause::None,
     }
+}
+
+/// From when on a record that was finished then could be committed: when all below it were settled.
+fn free(
+    evidence: &Evidence,
+    history: &History,
+    (index, epoch): (usize, &Epoch),
+    (at, finished): (At, Nanos),
+) -> Nanos {
+    let records = evidence.produced.get(&at.partition).into_iter().flatten();
+    let start = epoch.start.unwrap_or(0);
+    let below = records.filter(|record| (start..at.offset).contains(&record.offset));
+    let settled = below.filter_map(|record| {
+        let (partition, offset) = (at.partition, record.offset);
+        history.settled_in(At { partition, offset }, index)
+    });
+    settled.max().unwrap_or(finished).max(finished)
 }
 
 /// From when on a member that lost its partition may not have reached the group: it slept, brokers were away, or the

@@ -250,9 +250,16 @@ impl History {
         copies.is_some_and(|copy| copy.ns <= by)
     }
 
-    /// True if a record was finished in an epoch by then, or lay in a retry topic.
+    /// When a record was finished in an epoch, or lay in a retry topic.
+    pub(super) fn settled_in(&self, at: At, epoch: usize) -> Option<Nanos> {
+        let copies = self.copies.get(&at).and_then(|copies| copies.first());
+        let parked = copies.map(|copy| copy.ns);
+        self.finished_in(at, epoch).into_iter().chain(parked).min()
+    }
+
+    /// True if it was by then.
     pub(super) fn is_settled(&self, at: At, epoch: usize, by: Nanos) -> bool {
-        self.finished_in(at, epoch).is_some_and(|ns| ns <= by) || self.is_parked(at, by)
+        self.settled_in(at, epoch).is_some_and(|ns| ns <= by)
     }
 
     /// True if an attempt may be the first one that the handler sees of a record in an epoch, or follow an earlier one

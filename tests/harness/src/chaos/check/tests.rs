@@ -993,6 +993,30 @@ fn twice_above_a_dead_letter_that_was_denied_has_a_reason() {
 }
 
 #[test]
+fn what_counts_for_a_commit_is_when_the_records_below_were_finished_too() {
+    // The first record is finished while a dead member is waited for, the second one long before.
+    let stops_with = |kind| {
+        let first = Story::from(0, 0)
+            .begun(100, 1, 1)
+            .ended(110, Ending::Ok)
+            .handles(9000, 0)
+            .stops(9500);
+        let second = Story::from(9600, 0)
+            .handles(9700, 0)
+            .handles(9800, 1)
+            .stops(20_000);
+        let records = produced(&[OK, ("b", Kind::Ok)]);
+        let mut evidence = with(records, [first, second], 2);
+        evidence.strikes = vec![strike(8000, kind)];
+        evidence
+    };
+
+    let judgement = passes(&stops_with(StrikeKind::Kill));
+    assert_eq!(judgement.figures.duplicates, [(Cause::Vigil, 2)].into());
+    assert_eq!(broken(&stops_with(StrikeKind::Join)), Promise::Duplicate);
+}
+
+#[test]
 fn what_was_deleted_unhandled_is_in_a_report() {
     let told = |text: &str| {
         let process = Story::from(0, 0)
