@@ -166,7 +166,7 @@ const PAUSE: u64 = 3000;
 fn scenario(name: &'static str, seed: u64, size: Size) -> Scenario {
     // Some calls run in each worker at any time.
     let (records, rate, work) = match size {
-        Size::Short => (4_800, 400, 100),
+        Size::Short => (4_000, 400, 100),
         Size::Long => (40_000, 2_000, 40),
     };
     Scenario {
@@ -248,6 +248,9 @@ fn add_kills(this: &mut Scenario, seed: u64) {
 
 fn storm(seed: u64, size: Size) -> Scenario {
     let mut this = scenario("storm", seed, size).without_duplicates();
+    if size == Size::Short {
+        this.write_for(12_000);
+    }
     let mut random = Random::of(seed, "storm");
     let (mut at, mut workers) = (500, this.workers);
     while at < this.writing_ms() {
