@@ -33,6 +33,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
             kept_goes_on,
         )
         .test(
+            "rebalance::what_was_paused_is_read_when_it_comes_back",
+            paused_comes_back,
+        )
+        .test(
             "rebalance::a_static_member_that_comes_back_disturbs_nobody",
             static_member,
         )
@@ -281,6 +285,49 @@ async fn kept_goes_on(cluster: &KafkaCluster) -> TestResult {
         .flat_map(|(p, end)| (0..end).map(move |offset| (p, offset)));
     assert_eq!(handled, all.collect());
     Ok(())
+}
+
+/// librdkafka does not forget a pause when a partition goes: here one by backpressure.
+async fn paused_comes_back(cluster: &KafkaCluster) -> TestResult {
+    const COUNT: usize = 200;
+    let (topic, group) = (unique_name("paused"), unique_name("group"));
+    let topics = create(cluster, &topic, 2).await?;
+    let records = (0..2 * COUNT).map(|n| {
+        let partition = i32::from(n % 2 == 1);
+        NewRecord::to(&topic)
+            .partition(partition)
+            .key("k")
+            .value("x")
+    });
+    topics.produce_all(records).await?;
+    let gate = Arc::new(Semaphore::new(0));
+    let member = |events: &Events| {
+        let gate = Arc::clone(&gate);
+        let handler = Handler::new(&topic, move |_: Raw| {
+            let gate = Arc::clone(&gate);
+            async move {
+                let _ = gate.acquire().await;
+            }
+        });
+        let config = classic(config(cluster, &group))
+            .max_in_flight_records(40)
+            .drain_timeout(Duration::from_secs(1));
+        let builder = Runtime::builder().config(config).handlers([handler]);
+        Running::start(builder.observer(events.clone()))
+    };
+
+    let (events, others) = (Events::default(), Events::default());
+    let first = member(&events)?;
+    eventually(LIMIT, async || events.with("Paused").len() >= 2).await?;
+    let second = member(&others)?;
+    second.is_assigned(1).await?;
+    second.stop().await?;
+    first.is_assigned(2).await?;
+    gate.add_permits(10_000);
+
+    let end = i64::try_from(COUNT)?;
+    committed(&topics, &group, &topic, &[end, end]).await?;
+    first.stop().await
 }
 
 async fn static_member(cluster: &KafkaCluster) -> TestResult {

@@ -77,7 +77,7 @@ pub(crate) trait Consumer: Send {
     /// True if the group's protocol takes every partition back on each rebalance (`range`, `roundrobin`).
     fn is_eager(&self) -> bool;
 
-    /// Answers an assignment: reads these from there on.
+    /// Answers an assignment: reads these from there on, also those that were paused before.
     fn assign(&mut self, partitions: &[(TopicPartition, Position)]) -> Result<(), ClientError>;
 
     /// Answers a revoke: stops reading these. What was stored for them is committed.

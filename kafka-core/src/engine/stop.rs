@@ -15,6 +15,11 @@ use crate::record::{Offset, TopicPartition};
 const FLUSH_WAIT: Duration = Duration::from_millis(500);
 /// A member gets this long to leave the group; then its thread is abandoned.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
+/// A stop lasts its grace and so long at most. All waits after the grace together are longer than that, so the last one is
+/// cut; the rest of the two seconds that are promised is for the process to end.
+const AFTER_GRACE: Duration = Duration::from_millis(1800);
+/// The least that is left of it: what a broker that answers needs.
+const LEAST_CLOSE_WAIT: Duration = Duration::from_millis(200);
 
 /// What is still not committed is committed again after this long.
 const COMMIT_AGAIN: Duration = Duration::from_millis(200);
@@ -221,6 +226,9 @@ impl Engine {
 /// let it end in time.
 pub(super) fn close(engine: Engine) {
     engine.fence_all();
+    let wait = engine.stopping.as_ref().map_or(CLOSE_WAIT, |stopping| {
+        close_wait(stopping.since.elapsed(), engine.config.shutdown_grace)
+    });
     let (send, closed) = channel::<()>();
     let thread = std::thread::Builder::new().name("kafka-close".into());
     let spawned = thread.spawn(move || {
@@ -241,6 +249,31 @@ pub(super) fn close(engine: Engine) {
     });
     if spawned.is_ok() {
         // Disconnected: it has closed.
-        let _: Result<(), RecvTimeoutError> = closed.recv_timeout(CLOSE_WAIT);
+        let _: Result<(), RecvTimeoutError> = closed.recv_timeout(wait);
+    }
+}
+
+/// How long a member may take to leave, when its stop has taken so long already.
+fn close_wait(took: Duration, grace: Duration) -> Duration {
+    let left = (grace + AFTER_GRACE).saturating_sub(took);
+    left.clamp(LEAST_CLOSE_WAIT, CLOSE_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{AFTER_GRACE, CLOSE_WAIT, close_wait};
+
+    #[test]
+    fn a_stop_that_has_used_its_time_up_leaves_faster() {
+        let (grace, ms) = (Duration::from_secs(5), Duration::from_millis);
+
+        assert_eq!(close_wait(ms(300), grace), CLOSE_WAIT);
+        // Cancelled, flushed, and in vain waited for a commit.
+        for took in [6000, 6200, 6500] {
+            assert!(ms(took) + close_wait(ms(took), grace) <= grace + AFTER_GRACE);
+        }
+        assert_eq!(close_wait(ms(9000), grace), ms(200));
     }
 }

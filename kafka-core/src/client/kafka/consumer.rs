@@ -3,7 +3,7 @@
 //! Never its `StreamConsumer` or partition queues: both have open lost-wakeup bugs (rust-rdkafka #638, #840, #848).
 //! The rebalance callback only takes notes; the engine answers right after the poll that ran it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -133,6 +133,8 @@ impl ConsumerContext for MemberContext {
 pub(crate) struct KafkaConsumer {
     consumer: BaseConsumer<MemberContext>,
     unreadable_headers: Vec<(TopicPartition, Offset, usize)>,
+    /// librdkafka keeps a pause until it is told otherwise: also while a partition is another member's.
+    paused: HashSet<TopicPartition>,
 }
 
 impl KafkaConsumer {
@@ -141,6 +143,7 @@ impl KafkaConsumer {
         Ok(Self {
             consumer,
             unreadable_headers: Vec::new(),
+            paused: HashSet::new(),
         })
     }
 
@@ -294,7 +297,17 @@ impl Consumer for KafkaConsumer {
         ours(match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
             _ => self.consumer.assign(&list),
-        })
+        })?;
+        // Only what is paused: to resume another one can cost it the records that are on their way (version barriers).
+        let stale = partitions.iter().map(|(at, _)| at);
+        let stale: Vec<_> = stale
+            .filter(|at| self.paused.contains(*at))
+            .cloned()
+            .collect();
+        if stale.is_empty() {
+            return Ok(());
+        }
+        self.resume(&stale)
     }
 
     fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
@@ -370,10 +383,14 @@ impl Consumer for KafkaConsumer {
     }
 
     fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        self.paused.extend(partitions.iter().cloned());
         ours(self.consumer.pause(&Self::list(partitions)))
     }
 
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        for at in partitions {
+            self.paused.remove(at);
+        }
         ours(self.consumer.resume(&Self::list(partitions)))
     }
 

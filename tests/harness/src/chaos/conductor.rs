@@ -2,29 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use test_support::{KafkaCluster, StoredRecord, Topics};
-use tokio::runtime::{Handle, Runtime};
+use test_support::KafkaCluster;
 
 use super::clock;
-use super::evidence::{
-    Content, DeadLetter, Evidence, Limits, Process, Produced, Strike, StrikeKind,
-};
+use super::evidence::{Deletion, Evidence, Limits, Process, Strike, StrikeKind};
 use super::fault::{Brokers, Fault, Planned};
 use super::fleet::Fleet;
 use super::interrupt::Interrupt;
 use super::ledger::Partition;
 use super::network;
 use super::progress::progress;
+use super::remains;
 use super::sampler::Sampler;
 use super::scenario::Scenario;
-use super::worker::{Kind, WorkerArgs};
+use super::stage::Stage;
+use super::topics::{TopicNames, parks, read};
+use super::worker::WorkerArgs;
 use super::workload::Flavour;
 use super::writer::{self, Assignment, Written};
 
@@ -42,98 +42,23 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A worker that has not ended by then never will.
 const END: Duration = Duration::from_secs(20);
 
-/// A cluster, and what looks at it.
-pub(crate) struct Stage {
-    cluster: KafkaCluster,
-    tokio: Handle,
-    topics: Topics,
-    interrupt: Interrupt,
-}
-
-impl Stage {
-    /// Starts three nodes.
-    pub(crate) fn set(
-        version: &str,
-        tokio: &Runtime,
-        interrupt: &Interrupt,
-    ) -> anyhow::Result<Self> {
-        let started = Instant::now();
-        progress(&format!("starting Apache Kafka {version} (3 nodes) …"));
-        let cluster = KafkaCluster::builder()
-            .nodes(3)
-            .proxied(true)
-            .version(version)
-            // With KIP-848 it is not the members that say how long they may be silent.
-            .property("group.consumer.session.timeout.ms", "6000")
-            .property("log.cleaner.backoff.ms", "500")
-            .start()?;
-        progress(&format!(
-            "ready after {:.1} s",
-            started.elapsed().as_secs_f32()
-        ));
-        Ok(Self {
-            topics: Topics::new(cluster.bootstrap_servers())?,
-            cluster,
-            tokio: tokio.handle().clone(),
-            interrupt: interrupt.clone(),
-        })
-    }
-}
-
 /// Runs a scenario. Ledgers and logs go to `folder`.
 pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::Result<Evidence> {
-    let prefix = format!("{}-{}", scenario.name, scenario.seed);
-    let prefix = test_support::unique_name(&prefix);
-    let names: Vec<String> = scenario
-        .topics
-        .iter()
-        .map(|topic| format!("{prefix}.{}", topic.name))
-        .collect();
-    for (name, plan) in names.iter().zip(&scenario.topics) {
-        let properties: &[(&str, &str)] = match plan.flavour {
-            Flavour::Compacted => &COMPACTED,
-            Flavour::Plain | Flavour::Transactional => &[],
-        };
-        stage
-            .tokio
-            .block_on(stage.topics.create_with(name, plan.partitions, properties))?;
-    }
+    let names = TopicNames::of(scenario);
+    names.create(stage, scenario)?;
     // The nodes hear of new topics one after the other, and a worker that asks the last one ends for want of its topic.
     stage.interrupt.sleep(Duration::from_secs(1))?;
     let interrupt = stage.interrupt.part();
-    let servers = stage.cluster.bootstrap_servers().to_owned();
-    let fleet = Fleet::new(
-        folder,
-        WorkerArgs {
-            servers: if scenario.is_proxied {
-                network::servers(&stage.cluster)?
-            } else {
-                servers.clone()
-            },
-            group: prefix.clone(),
-            topic: names.clone(),
-            ledger: folder.to_owned(),
-            protocol: scenario.protocol,
-            session_ms: millis(scenario.session),
-            grace_ms: millis(GRACE),
-            work_ms: millis(scenario.work),
-            client_debug: scenario.client_debug.clone(),
-        },
-    )?;
-    let partitions: Vec<(String, i32)> = names
-        .iter()
-        .zip(&scenario.topics)
-        .map(|(name, plan)| (name.clone(), plan.partitions))
+    let servers = stage.cluster.bootstrap_servers();
+    let plans = || names.sources.iter().cloned().zip(&scenario.topics);
+    let partitions: Vec<_> = plans()
+        .map(|(name, plan)| (name, plan.partitions))
         .collect();
-    let sampler = Sampler::new(&servers, &prefix, &partitions)?;
+    let sampler = Sampler::new(servers, &names.group, &partitions)?;
     let written = Arc::new(writer::Progress::default());
     let assignment = Assignment {
-        servers,
-        topics: names
-            .iter()
-            .cloned()
-            .zip(scenario.topics.iter().copied())
-            .collect(),
+        servers: servers.to_owned(),
+        topics: plans().map(|(name, plan)| (name, *plan)).collect(),
         seed: scenario.seed,
         rate: scenario.rate,
     };
@@ -141,18 +66,19 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
         stage,
         scenario,
         names: &names,
-        group: &prefix,
-        fleet,
+        fleet: Fleet::new(folder, worker(stage, scenario, &names)?)?,
         sampler: &sampler,
         written: &written,
         interrupt: &interrupt,
         strikes: Vec::new(),
+        deletions: Vec::new(),
+        lateness: Duration::ZERO,
         since: Instant::now(),
         told: Instant::now(),
         done: 0,
         is_closing: false,
     };
-    let (processes, strikes, records) = thread::scope(|scope| {
+    let (processes, records) = thread::scope(|scope| {
         let writing = scope.spawn(|| writer::write(&assignment, &written, &interrupt));
         scope.spawn(|| sampler.run(|| false, &interrupt));
         let conducted = conductor.conduct(scope);
@@ -165,17 +91,21 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
         }
         anyhow::Ok(conducted)
     })?;
-    let committed = committed_at_the_end(&sampler)?;
-    let produced = produced(stage, scenario, &names, records)?;
+    let lateness = conductor.lateness;
+    let (strikes, deletions) = (conductor.strikes, conductor.deletions);
     Ok(Evidence {
-        produced,
-        dead_letters: dead_letters(stage, &prefix, &names)?,
-        topics: names,
-        group: prefix,
+        committed: remains::committed_at_the_end(&sampler)?,
+        produced: remains::produced(stage, scenario, &names, records, &deletions)?,
+        dead_letters: remains::dead_letters(stage, &names)?,
+        parked: remains::parked(stage, &names)?,
+        retry_topics: remains::retry_topics(stage, &names)?,
+        topics: names.sources,
+        group: names.group,
         processes,
         samples: sampler.take_samples(),
-        committed,
+        deletions,
         strikes,
+        lateness,
         limits: Limits {
             grace: GRACE,
             member_expiry: scenario.session + Duration::from_secs(3),
@@ -185,25 +115,42 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
     })
 }
 
-/// Small segments that are rolled and cleaned all the time.
-const COMPACTED: [(&str, &str); 5] = [
-    ("cleanup.policy", "compact"),
-    ("segment.ms", "1000"),
-    ("min.cleanable.dirty.ratio", "0.01"),
-    ("delete.retention.ms", "100"),
-    ("max.compaction.lag.ms", "2000"),
-];
+/// What all workers of a scenario are told.
+fn worker(stage: &Stage, scenario: &Scenario, names: &TopicNames) -> anyhow::Result<WorkerArgs> {
+    let batched = scenario.topics.iter().enumerate();
+    let batched = batched.filter(|(_, plan)| plan.is_batched);
+    Ok(WorkerArgs {
+        servers: if scenario.is_proxied {
+            network::servers(&stage.cluster)?
+        } else {
+            stage.cluster.bootstrap_servers().to_owned()
+        },
+        group: names.group.clone(),
+        topic: names.sources.clone(),
+        ledger: PathBuf::new(), // each has its own
+        protocol: scenario.protocol,
+        session_ms: millis(scenario.session),
+        grace_ms: millis(GRACE),
+        work_ms: millis(scenario.work),
+        batch: batched.map(|(topic, _)| topic).collect(),
+        park_ms: parks(scenario).map(|(ms, _)| ms).collect(),
+        goes_on: scenario.goes_on,
+        client_debug: scenario.client_debug.clone(),
+    })
+}
 
 struct Conductor<'a> {
     stage: &'a Stage,
     scenario: &'a Scenario,
-    names: &'a [String],
-    group: &'a str,
+    names: &'a TopicNames,
     fleet: Fleet,
     sampler: &'a Sampler,
     written: &'a writer::Progress,
     interrupt: &'a Interrupt,
     strikes: Vec<Strike>,
+    deletions: Vec<Deletion>,
+    /// Of a tick, at worst.
+    lateness: Duration,
     since: Instant,
     told: Instant,
     /// Faults that have been done.
@@ -219,7 +166,7 @@ impl<'a> Conductor<'a> {
     fn conduct<'scope>(
         &mut self,
         scope: &'scope thread::Scope<'scope, '_>,
-    ) -> anyhow::Result<(Vec<Process>, Vec<Strike>, Vec<Written>)>
+    ) -> anyhow::Result<(Vec<Process>, Vec<Written>)>
     where
         'a: 'scope,
     {
@@ -228,6 +175,10 @@ impl<'a> Conductor<'a> {
         }
         self.wait("the first commit", FIRST_COMMIT, |this| {
             !this.sampler.latest().is_empty()
+        })?;
+        // Whoever is hurt has something to lose.
+        self.wait("all workers to be assigned", FIRST_COMMIT, |this| {
+            this.fleet.is_assigned()
         })?;
 
         let begun = Instant::now();
@@ -264,6 +215,7 @@ impl<'a> Conductor<'a> {
             self.interrupt.check()?;
             progress(&format!("{error:#}"));
         }
+        self.wait_for_retry_topics()?;
         self.is_closing = true;
         self.fleet.resume()?;
         while self.fleet.running() > 0 {
@@ -274,11 +226,23 @@ impl<'a> Conductor<'a> {
             self.interrupt.check()?;
             progress(&format!("{error:#}"));
         }
-        Ok((
-            self.fleet.close()?,
-            std::mem::take(&mut self.strikes),
-            records,
-        ))
+        Ok((self.fleet.close()?, records))
+    }
+
+    /// Waits until everything that is parked was handled.
+    fn wait_for_retry_topics(&mut self) -> anyhow::Result<()> {
+        let until = Instant::now() + QUIET;
+        while Instant::now() < until {
+            let all = remains::retry_topics(self.stage, self.names)?;
+            if all.iter().all(|one| one.committed >= one.end) {
+                return Ok(());
+            }
+            for _ in 0..10 {
+                self.tick()?;
+            }
+        }
+        progress("retry topics are not committed to their ends");
+        Ok(())
     }
 
     /// Waits until something is so, and looks after the workers meanwhile.
@@ -299,7 +263,9 @@ impl<'a> Conductor<'a> {
     }
 
     fn tick(&mut self) -> anyhow::Result<()> {
+        let before = Instant::now();
         self.interrupt.sleep(TICK)?;
+        self.lateness = self.lateness.max(before.elapsed().saturating_sub(TICK));
         for name in self.fleet.look()? {
             progress(&format!("{name} ended, and nobody told it to"));
             if !self.is_closing {
@@ -337,7 +303,34 @@ impl<'a> Conductor<'a> {
             Fault::Kill(choice) => (StrikeKind::Kill, self.fleet.kill(choice)?),
             Fault::Terminate(choice) => (StrikeKind::Terminate, self.fleet.terminate(choice)?),
             Fault::Join => (StrikeKind::Join, Some(self.fleet.join()?)),
+            Fault::TerminateAll => {
+                let names = self.fleet.terminate_all()?.join(" ");
+                self.wait("all workers to end", END, |this| this.fleet.alive() == 0)?;
+                (StrikeKind::Terminate, Some(names))
+            }
             Fault::Suspend(choice) => (StrikeKind::Suspend, self.fleet.suspend(choice)?),
+            Fault::SuspendAll => {
+                let names = self.fleet.suspend_all()?.join(" ");
+                (StrikeKind::Suspend, Some(names))
+            }
+            Fault::DenyDeadLetters => {
+                for topic in self.names.dead_letters() {
+                    self.stage.cluster.deny_write(&topic)?;
+                }
+                // From when on all nodes forbid it.
+                self.note(clock::now(), fault.to_string(), StrikeKind::Denied);
+                return Ok(());
+            }
+            Fault::AllowDeadLetters => {
+                for topic in self.names.dead_letters() {
+                    self.stage.cluster.allow_write(&topic)?;
+                }
+                (StrikeKind::Allowed, Some(String::new()))
+            }
+            Fault::DeleteRecords => {
+                let count = self.delete_records()?;
+                (StrikeKind::Deleted, Some(format!("(up to {count})")))
+            }
             Fault::Resume => (StrikeKind::Resume, Some(self.fleet.resume()?.join(" "))),
             Fault::KillBrokers(which) => (StrikeKind::Outage, self.kill_brokers(which)?),
             Fault::Network(fault) => {
@@ -383,6 +376,31 @@ impl<'a> Conductor<'a> {
         self.strikes.push(Strike { ns, what, kind });
     }
 
+    /// Deletes most of what is not committed of each partition, and everything before it; returns how many records.
+    fn delete_records(&mut self) -> anyhow::Result<i64> {
+        let Stage { tokio, topics, .. } = self.stage;
+        let committed = self.sampler.latest();
+        let mut count = 0;
+        for (topic, name) in self.names.sources.iter().enumerate() {
+            for (number, end) in tokio.block_on(topics.end_offsets(name))? {
+                let partition = Partition { topic, number };
+                let next = committed.get(&partition).copied().unwrap_or(0);
+                let before = end - (end - next) / 5;
+                if before <= next {
+                    continue;
+                }
+                tokio.block_on(topics.delete_records(name, number, before))?;
+                count += before - next;
+                self.deletions.push(Deletion {
+                    partition,
+                    before,
+                    ns: clock::now(),
+                });
+            }
+        }
+        Ok(count)
+    }
+
     fn kill_brokers(&self, which: Brokers) -> anyhow::Result<Option<String>> {
         let leader = |topic: &str, number: i32| -> anyhow::Result<Option<i32>> {
             let described = self
@@ -396,9 +414,9 @@ impl<'a> Conductor<'a> {
         };
         let id = match which {
             Brokers::All => None,
-            Brokers::Leader => Some(leader(&self.names[0], 0)?),
+            Brokers::Leader => Some(leader(&self.names.sources[0], 0)?),
             Brokers::Coordinator => {
-                let number = offsets_partition(self.group, OFFSETS_PARTITIONS);
+                let number = offsets_partition(&self.names.group, OFFSETS_PARTITIONS);
                 Some(leader("__consumer_offsets", number)?)
             }
         };
@@ -430,7 +448,7 @@ impl<'a> Conductor<'a> {
         }
         for (topic, plan) in self.scenario.topics.iter().enumerate() {
             if plan.flavour == Flavour::Transactional {
-                for record in read(self.stage, &self.names[topic])? {
+                for record in read(self.stage, &self.names.sources[topic])? {
                     let number = record.partition;
                     reaches(Partition { topic, number }, record.offset + 1);
                 }
@@ -467,98 +485,6 @@ fn offsets_partition(group: &str, partitions: i32) -> i32 {
         hash.wrapping_mul(31).wrapping_add(i32::from(byte))
     });
     (hash & i32::MAX) % partitions
-}
-
-fn committed_at_the_end(sampler: &Sampler) -> anyhow::Result<BTreeMap<Partition, i64>> {
-    let mut tries = 0;
-    loop {
-        match sampler.sample() {
-            Ok(sample) => return Ok(sample.committed),
-            Err(error) if tries >= 10 => return Err(error).context("read what is committed"),
-            Err(_) => tries += 1,
-        }
-    }
-}
-
-fn read(stage: &Stage, topic: &str) -> anyhow::Result<Vec<StoredRecord>> {
-    Ok(stage.tokio.block_on(stage.topics.read_all(topic))?)
-}
-
-/// Puts together what was acknowledged and what is there.
-fn produced(
-    stage: &Stage,
-    scenario: &Scenario,
-    names: &[String],
-    written: Vec<Written>,
-) -> anyhow::Result<BTreeMap<Partition, Vec<Produced>>> {
-    let mut there: BTreeMap<(Partition, i64), Content> = BTreeMap::new();
-    for (topic, name) in names.iter().enumerate() {
-        progress(&format!("reading {name} back"));
-        for record in read(stage, name)? {
-            let partition = Partition {
-                topic,
-                number: record.partition,
-            };
-            there.insert((partition, record.offset), content(record));
-        }
-    }
-    let mut produced: BTreeMap<Partition, Vec<Produced>> = BTreeMap::new();
-    for one in written {
-        let partition = one.at.partition;
-        let content = there.remove(&(partition, one.at.offset));
-        let is_gone = match (&content, scenario.topics[partition.topic].flavour) {
-            (Some(_), _) => false,
-            (None, Flavour::Compacted) => true,
-            (None, Flavour::Transactional) => continue, // aborted
-            (None, Flavour::Plain) => {
-                bail!(
-                    "the cluster lost {} offset {}, which it had acknowledged",
-                    names[partition.topic],
-                    one.at.offset
-                )
-            }
-        };
-        let must_be_dead = matches!(one.kind, Kind::Decode | Kind::Permanent | Kind::Panic);
-        produced.entry(partition).or_default().push(Produced {
-            offset: one.at.offset,
-            key: one.key,
-            n: one.n,
-            kind: one.kind,
-            ns: one.ns,
-            content: content.filter(|_| must_be_dead),
-            is_gone,
-        });
-    }
-    if let Some(((partition, offset), _)) = there.first_key_value() {
-        bail!(
-            "{} offset {offset} was written, but never acknowledged",
-            names[partition.topic]
-        );
-    }
-    for records in produced.values_mut() {
-        records.sort_by_key(|record| record.offset);
-    }
-    Ok(produced)
-}
-
-fn dead_letters(stage: &Stage, group: &str, names: &[String]) -> anyhow::Result<Vec<DeadLetter>> {
-    let mut letters = Vec::new();
-    for (topic, name) in names.iter().enumerate() {
-        let records = read(stage, &format!("{group}.{name}.dlq"))?;
-        letters.extend(records.into_iter().map(|record| DeadLetter {
-            topic,
-            content: content(record),
-        }));
-    }
-    Ok(letters)
-}
-
-fn content(record: StoredRecord) -> Content {
-    Content {
-        key: record.key,
-        value: record.value,
-        headers: record.headers,
-    }
 }
 
 /// Removes what a scenario left that nobody needs.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Nanos;
-use super::ledger::{Line, Partition};
+use super::ledger::{At, Line, Partition};
 use super::sampler::Sample;
 use super::worker::Kind;
 
@@ -23,7 +23,15 @@ pub(crate) struct Evidence {
     /// What was committed after the last worker had ended.
     pub(crate) committed: BTreeMap<Partition, i64>,
     pub(crate) dead_letters: Vec<DeadLetter>,
+    /// What lies in retry topics, handled from there or not.
+    pub(crate) parked: Vec<ParkedCopy>,
+    /// Each partition of a retry topic: what is committed of it at the end, and what it has.
+    pub(crate) retry_topics: Vec<RetryTopic>,
+    /// In the order of time.
+    pub(crate) deletions: Vec<Deletion>,
     pub(crate) strikes: Vec<Strike>,
+    /// How much later than it should a thread of the harness woke up at worst: how busy the machine was.
+    pub(crate) lateness: Duration,
     pub(crate) limits: Limits,
 }
 
@@ -38,8 +46,39 @@ pub(crate) struct Produced {
     pub(crate) ns: Nanos,
     /// What is in it; kept for those that are to become dead letters.
     pub(crate) content: Option<Content>,
-    /// Compaction took it: it may have been handled or not.
+    /// Compaction or retention took it: it may have been handled or not.
     pub(crate) is_gone: bool,
+}
+
+/// A record of a retry topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ParkedCopy {
+    /// Where it comes from.
+    pub(crate) at: At,
+    /// 1 for the topic of the shortest wait.
+    pub(crate) stage: usize,
+    /// Its own offset.
+    pub(crate) offset: i64,
+    /// When the broker had it, to the millisecond.
+    pub(crate) ns: Nanos,
+}
+
+/// A partition of a retry topic at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RetryTopic {
+    pub(crate) name: String,
+    pub(crate) number: i32,
+    pub(crate) committed: i64,
+    pub(crate) end: i64,
+}
+
+/// Records that were deleted as retention does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Deletion {
+    pub(crate) partition: Partition,
+    /// The first offset that was left.
+    pub(crate) before: i64,
+    pub(crate) ns: Nanos,
 }
 
 /// The bytes of a record.
@@ -94,7 +133,7 @@ pub(crate) struct Strike {
     pub(crate) kind: StrikeKind,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum StrikeKind {
     Kill,
     Terminate,
@@ -105,6 +144,12 @@ pub(crate) enum StrikeKind {
     Outage,
     /// From here on they are.
     Healed,
+    /// From here on no dead letter can be written.
+    Denied,
+    /// From here on they can.
+    Allowed,
+    /// Records were deleted.
+    Deleted,
 }
 
 /// What is allowed.
@@ -114,17 +159,18 @@ pub(crate) struct Limits {
     pub(crate) grace: Duration,
     /// Finished work is committed this long after, if nothing holds it up.
     pub(crate) commit_lag: Duration,
-    /// From a member's death until the group goes on without it.
+    /// From a member's death until the group goes on without it: its session, and a moment.
     pub(crate) member_expiry: Duration,
-    /// A rebalance in which nobody is missing.
+    /// A rebalance in which nobody is missing: members hear of it with a heartbeat (a twelfth of the session) and drain.
     pub(crate) rebalance: Duration,
     /// Without any progress of a partition, while records are left and brokers are there.
     pub(crate) stall: Duration,
     /// After brokers are back.
     pub(crate) broker_recovery: Duration,
-    /// After a worker was killed: the session timeout is part of it.
+    /// After a worker was killed: its session, then a rebalance.
     pub(crate) kill_recovery: Duration,
-    /// After a worker has joined or left in order.
+    /// After a worker has joined or left in order: a process starts (a second or two), a drain lasts up to 5 s, a
+    /// cooperative rebalance has two rounds with a heartbeat each.
     pub(crate) rebalance_recovery: Duration,
 }
 
@@ -146,29 +192,52 @@ impl Default for Limits {
 impl Evidence {
     /// The times during which brokers, or the way to them, were not all there.
     pub(crate) fn outages(&self) -> Vec<(Nanos, Nanos)> {
-        let mut outages = Vec::new();
+        self.between(StrikeKind::Outage, StrikeKind::Healed)
+    }
+
+    /// The times during which no dead letter could be written.
+    pub(crate) fn denials(&self) -> Vec<(Nanos, Nanos)> {
+        self.between(StrikeKind::Denied, StrikeKind::Allowed)
+    }
+
+    fn between(&self, begin: StrikeKind, end: StrikeKind) -> Vec<(Nanos, Nanos)> {
+        let mut spans = Vec::new();
         let mut since = None;
         for strike in &self.strikes {
-            match strike.kind {
-                StrikeKind::Outage => since = since.or(Some(strike.ns)),
-                StrikeKind::Healed => {
-                    outages.extend(since.take().map(|since| (since, strike.ns)));
-                }
-                _ => {}
+            if strike.kind == begin {
+                since = since.or(Some(strike.ns));
+            } else if strike.kind == end {
+                spans.extend(since.take().map(|since| (since, strike.ns)));
             }
         }
-        outages.extend(since.map(|since| (since, Nanos::MAX)));
-        outages
+        spans.extend(since.map(|since| (since, Nanos::MAX)));
+        spans
     }
 
     /// The times during which members may have waited for each other: from a fault of a member until the group has got
     /// over it. Overlapping times are one.
     pub(crate) fn rebalances(&self) -> Vec<(Nanos, Nanos)> {
+        self.spans(|kind| match kind {
+            StrikeKind::Kill | StrikeKind::Suspend => Some(self.limits.member_expiry),
+            StrikeKind::Denied | StrikeKind::Allowed | StrikeKind::Deleted => None,
+            _ => Some(self.limits.rebalance),
+        })
+    }
+
+    /// The times during which the group waited for a member that was dead, or seemed to be. Overlapping times are one.
+    pub(crate) fn vigils(&self) -> Vec<(Nanos, Nanos)> {
+        self.spans(|kind| match kind {
+            StrikeKind::Kill | StrikeKind::Suspend => Some(self.limits.member_expiry),
+            _ => None,
+        })
+    }
+
+    /// From each strike of a kind that lasts, for as long as it does.
+    fn spans(&self, lasts: impl Fn(StrikeKind) -> Option<Duration>) -> Vec<(Nanos, Nanos)> {
         let mut spans: Vec<(Nanos, Nanos)> = Vec::new();
         for strike in &self.strikes {
-            let lasts = match strike.kind {
-                StrikeKind::Kill | StrikeKind::Suspend => self.limits.member_expiry,
-                _ => self.limits.rebalance,
+            let Some(lasts) = lasts(strike.kind) else {
+                continue;
             };
             let until = strike.ns + u64::try_from(lasts.as_nanos()).unwrap_or(Nanos::MAX);
             match spans.last_mut() {

@@ -12,8 +12,12 @@ pub(crate) enum Fault {
     Terminate(u64),
     /// One more worker.
     Join,
+    /// SIGTERM of all workers, and a wait until they have ended.
+    TerminateAll,
     /// SIGSTOP of a worker.
     Suspend(u64),
+    /// SIGSTOP of all workers.
+    SuspendAll,
     /// SIGCONT of all that are suspended.
     Resume,
     /// `kill -9` of brokers.
@@ -24,6 +28,12 @@ pub(crate) enum Fault {
     Network(Network),
     /// The network is as it should be.
     HealNetwork,
+    /// Nobody may write to the dead letter topics.
+    DenyDeadLetters,
+    /// Everybody may.
+    AllowDeadLetters,
+    /// Of what is not committed, most is deleted, as retention does with old records.
+    DeleteRecords,
 }
 
 /// What is wrong between the workers and the brokers.
@@ -76,7 +86,9 @@ impl fmt::Display for Fault {
             Self::Kill(_) => "kill",
             Self::Terminate(_) => "terminate",
             Self::Join => "join",
+            Self::TerminateAll => "terminate all",
             Self::Suspend(_) => "suspend",
+            Self::SuspendAll => "suspend all",
             Self::Resume => "resume",
             Self::KillBrokers(Brokers::Leader) => "kill leader",
             Self::KillBrokers(Brokers::Coordinator) => "kill coordinator",
@@ -93,6 +105,9 @@ impl fmt::Display for Fault {
             Self::Network(Network::Hold(Request::JoinGroup)) => "hold join",
             Self::Network(Network::Hold(Request::Produce)) => "hold produce",
             Self::HealNetwork => "heal network",
+            Self::DenyDeadLetters => "deny dead letters",
+            Self::AllowDeadLetters => "allow dead letters",
+            Self::DeleteRecords => "delete records",
         })
     }
 }

@@ -97,6 +97,12 @@ impl Fleet {
             .count()
     }
 
+    /// True if every worker that runs has been given partitions.
+    pub(crate) fn is_assigned(&self) -> bool {
+        let mut running = self.lanes.iter().flatten();
+        running.all(|worker| ledger::has_partitions(&worker.ledger))
+    }
+
     /// Workers that have not ended, whatever they were told.
     pub(crate) fn alive(&self) -> usize {
         self.lanes.iter().flatten().count()
@@ -150,6 +156,24 @@ impl Fleet {
         worker.suspended = Some(clock::now());
         worker.process.signal(Signal::STOP)?;
         Ok(Some(worker.name.clone()))
+    }
+
+    /// Suspends all that run; returns their names.
+    pub(crate) fn suspend_all(&mut self) -> anyhow::Result<Vec<String>> {
+        let mut names = Vec::new();
+        while let Some(name) = self.suspend(0)? {
+            names.push(name);
+        }
+        Ok(names)
+    }
+
+    /// Tells all that run to end; returns their names.
+    pub(crate) fn terminate_all(&mut self) -> anyhow::Result<Vec<String>> {
+        let mut names = Vec::new();
+        while let Some(name) = self.terminate(0)? {
+            names.push(name);
+        }
+        Ok(names)
     }
 
     /// Lets all suspended workers go on; returns their names.

@@ -74,6 +74,22 @@ pub(crate) enum Entry {
     Skipped {
         at: At,
     },
+    /// A batch was given the record, and left it undone: behind one of its key that failed, or with the whole batch.
+    Passed {
+        at: At,
+        attempt: u32,
+    },
+    /// It is being written to a retry topic, after so many attempts.
+    Parked {
+        at: At,
+        attempts: u32,
+    },
+    /// Its dead letter, or its copy for a retry topic, could not be written.
+    Delayed {
+        at: At,
+    },
+    /// The next offset is not on the broker any more; the text says what is.
+    OutOfRange(String),
     /// The client reported an error.
     Complained(String),
     /// The member has left its group.
@@ -128,6 +144,16 @@ pub(crate) fn ends_in_a_call(path: &Path) -> bool {
     last.lines()
         .last()
         .is_some_and(|line| line.contains(" begun "))
+}
+
+/// True if a ledger says that partitions were assigned.
+pub(crate) fn has_partitions(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let mut lines = text.lines();
+    lines.any(|line| {
+        line.split_once(" assigned ")
+            .is_some_and(|(_, list)| !list.is_empty())
+    })
 }
 
 /// Reads a ledger; a last line without an end is left out.
@@ -205,6 +231,10 @@ impl fmt::Display for Line {
             }
             Entry::DeadLettered { at, attempts } => write!(f, "dead_lettered {at} {attempts}"),
             Entry::Skipped { at } => write!(f, "skipped {at}"),
+            Entry::Passed { at, attempt } => write!(f, "passed {at} {attempt}"),
+            Entry::Parked { at, attempts } => write!(f, "parked {at} {attempts}"),
+            Entry::Delayed { at } => write!(f, "delayed {at}"),
+            Entry::OutOfRange(text) => write!(f, "out_of_range {}", one_line(text)),
             Entry::Complained(text) => write!(f, "complained {}", one_line(text)),
             Entry::Stopped {
                 took_ms,
@@ -311,6 +341,18 @@ impl FromStr for Line {
             "skipped" => Entry::Skipped {
                 at: next()?.parse()?,
             },
+            "passed" => Entry::Passed {
+                at: next()?.parse()?,
+                attempt: next()?.parse()?,
+            },
+            "parked" => Entry::Parked {
+                at: next()?.parse()?,
+                attempts: next()?.parse()?,
+            },
+            "delayed" => Entry::Delayed {
+                at: next()?.parse()?,
+            },
+            "out_of_range" => Entry::OutOfRange(rest.to_owned()),
             "complained" => Entry::Complained(rest.to_owned()),
             "stopped" => Entry::Stopped {
                 took_ms: next()?.parse()?,
@@ -335,7 +377,7 @@ fn each<T>(text: &str, parse: impl Fn(&str) -> anyhow::Result<T>) -> anyhow::Res
 
 #[cfg(test)]
 mod tests {
-    use super::{At, Ending, Entry, Ledger, Line, Partition, ends_in_a_call, read};
+    use super::{At, Ending, Entry, Ledger, Line, Partition, ends_in_a_call, has_partitions, read};
 
     const PARTITION: Partition = Partition {
         topic: 1,
@@ -369,6 +411,10 @@ mod tests {
             Entry::Lost(vec![PARTITION, PARTITION]),
             Entry::DeadLettered { at, attempts: 4 },
             Entry::Skipped { at },
+            Entry::Passed { at, attempt: 1 },
+            Entry::Parked { at, attempts: 2 },
+            Entry::Delayed { at },
+            Entry::OutOfRange("t[0]: 4".into()),
             Entry::Complained("a b".into()),
             Entry::Stopped {
                 took_ms: 9,
@@ -389,6 +435,7 @@ mod tests {
         }
 
         assert!(!ends_in_a_call(file.path()));
+        assert!(has_partitions(file.path()));
         ledger.write(entries().swap_remove(1));
         assert!(ends_in_a_call(file.path()));
 

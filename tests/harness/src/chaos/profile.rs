@@ -7,9 +7,9 @@ use super::scenario::{KINDS, Kind, Scenario, Size};
 /// How much is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Profile {
-    /// Each scenario once, in 2 to 3 minutes
+    /// Each scenario once, in about four minutes
     Short,
-    /// 50 seeds and more than 2 million records, in tens of minutes
+    /// 50 seeds and more than 2 million records, in about three quarters of an hour
     Long,
 }
 
@@ -21,12 +21,27 @@ impl Profile {
         }
     }
 
-    /// The scenarios that are run. Those that `only` names are run with each seed.
-    pub(crate) fn scenarios(self, seed: u64, seeds: Option<u64>, only: &[String]) -> Vec<Scenario> {
-        let size = match self {
+    fn size(self) -> Size {
+        match self {
             Self::Short => Size::Short,
             Self::Long => Size::Long,
-        };
+        }
+    }
+
+    /// The same scenario with the next seed.
+    pub(crate) fn next(self, scenario: &Scenario) -> Scenario {
+        let kind = KINDS.iter().find(|kind| kind.name == scenario.name);
+        let next = kind.map(|kind| kind.make(scenario.seed + 1, self.size()));
+        Scenario {
+            protocol: scenario.protocol,
+            client_debug: scenario.client_debug.clone(),
+            ..next.unwrap_or_else(|| scenario.clone())
+        }
+    }
+
+    /// The scenarios that are run. Those that `only` names are run with each seed.
+    pub(crate) fn scenarios(self, seed: u64, seeds: Option<u64>, only: &[String]) -> Vec<Scenario> {
+        let size = self.size();
         let own = if self == Self::Short || !only.is_empty() {
             1
         } else {
@@ -58,11 +73,12 @@ impl Profile {
 const SEEDS: u64 = 50;
 
 /// How many kinds take turns with the seeds.
-const REPEATED: u64 = 2;
+const REPEATED: u64 = 3;
 
 #[cfg(test)]
 mod tests {
-    use super::{KINDS, Profile};
+    use super::{KINDS, Profile, Size};
+    use crate::chaos::worker::Protocol;
 
     #[test]
     fn the_long_profile_has_two_million_records_and_every_kind() {
@@ -81,6 +97,18 @@ mod tests {
                 kind.name
             );
         }
+    }
+
+    #[test]
+    fn a_second_try_is_the_same_with_the_next_seed() {
+        let mut first = KINDS[0].make(7, Size::Short);
+        first.protocol = Protocol::Range;
+
+        let next = Profile::Short.next(&first);
+
+        assert_eq!((next.name, next.seed), (first.name, 8));
+        assert_eq!(next.protocol, Protocol::Range);
+        assert_ne!(next.schedule.to_string(), first.schedule.to_string());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::check::Expectation;
 use super::fault::{Brokers, Fault, Network, Request, Schedule};
 use super::random::Random;
 use super::worker::Protocol;
-use super::workload::{Flavour, TopicPlan};
+use super::workload::{Flavour, Mix, TopicPlan};
 
 /// One try, with all its choices made.
 #[derive(Clone, Debug)]
@@ -24,6 +24,10 @@ pub(crate) struct Scenario {
     pub(crate) session: Duration,
     pub(crate) schedule: Schedule,
     pub(crate) expectation: Expectation,
+    /// Handlers have retry topics, those of [`PARKS`].
+    pub(crate) has_retry_topics: bool,
+    /// Workers go on at the oldest record if theirs is not there any more.
+    pub(crate) goes_on: bool,
     /// Workers use the way on which the network can be hurt.
     pub(crate) is_proxied: bool,
     /// librdkafka's `debug` in the workers.
@@ -56,7 +60,7 @@ impl Kind {
 }
 
 /// All there are.
-pub(crate) const KINDS: [Kind; 8] = [
+pub(crate) const KINDS: [Kind; 12] = [
     Kind {
         name: "kills",
         about: "kill -9 of workers, others come and go; records of every kind",
@@ -70,6 +74,13 @@ pub(crate) const KINDS: [Kind; 8] = [
         is_short: true,
         is_repeated: true,
         make: storm,
+    },
+    Kind {
+        name: "parked",
+        about: "retry topics, single records and batches, one of twenty parked; workers are killed",
+        is_short: true,
+        is_repeated: true,
+        make: parked,
     },
     Kind {
         name: "zombie",
@@ -100,6 +111,27 @@ pub(crate) const KINDS: [Kind; 8] = [
         make: network,
     },
     Kind {
+        name: "denied",
+        about: "nobody may write to the dead letter topic for a while; workers stop and are killed meanwhile",
+        is_short: true,
+        is_repeated: false,
+        make: denied,
+    },
+    Kind {
+        name: "retention",
+        about: "records are deleted while the group is away, and ahead of workers that sleep",
+        is_short: true,
+        is_repeated: false,
+        make: retention,
+    },
+    Kind {
+        name: "batches",
+        about: "batches, no retry topics; workers are killed, others come and go",
+        is_short: false,
+        is_repeated: false,
+        make: batches,
+    },
+    Kind {
         name: "rolling",
         about: "rolling restarts in order: nothing may be handled twice",
         is_short: false,
@@ -121,8 +153,12 @@ const PLAIN: TopicPlan = TopicPlan {
     partitions: 6,
     records: 0,
     is_hot: false,
-    is_clean: false,
+    mix: Mix::Usual,
+    is_batched: false,
 };
+
+/// The waits of retry topics in milliseconds, and how their names end.
+pub(crate) const PARKS: [(u64, &str); 2] = [(500, "500ms"), (2000, "2s")];
 
 /// Between faults of workers, on average.
 const PAUSE: u64 = 3000;
@@ -130,7 +166,7 @@ const PAUSE: u64 = 3000;
 fn scenario(name: &'static str, seed: u64, size: Size) -> Scenario {
     // Some calls run in each worker at any time.
     let (records, rate, work) = match size {
-        Size::Short => (6_000, 400, 100),
+        Size::Short => (4_000, 400, 100),
         Size::Long => (40_000, 2_000, 40),
     };
     Scenario {
@@ -147,6 +183,8 @@ fn scenario(name: &'static str, seed: u64, size: Size) -> Scenario {
             dead_letters: 10,
             ..Expectation::default()
         },
+        has_retry_topics: false,
+        goes_on: false,
         is_proxied: false,
         client_debug: None,
     }
@@ -170,7 +208,7 @@ impl Scenario {
     /// No record fails, and no fault takes the chance to commit away.
     fn without_duplicates(mut self) -> Self {
         for topic in &mut self.topics {
-            topic.is_clean = true;
+            topic.mix = Mix::Clean;
         }
         self.expectation.dead_letters = 0;
         self.expectation.no_duplicates = true;
@@ -210,6 +248,9 @@ fn add_kills(this: &mut Scenario, seed: u64) {
 
 fn storm(seed: u64, size: Size) -> Scenario {
     let mut this = scenario("storm", seed, size).without_duplicates();
+    if size == Size::Short {
+        this.write_for(12_000);
+    }
     let mut random = Random::of(seed, "storm");
     let (mut at, mut workers) = (500, this.workers);
     while at < this.writing_ms() {
@@ -224,6 +265,103 @@ fn storm(seed: u64, size: Size) -> Scenario {
         at += 2000;
     }
     this.expectation.rebalances = 5;
+    this
+}
+
+fn parked(seed: u64, size: Size) -> Scenario {
+    let mut this = scenario("parked", seed, size);
+    let plan = TopicPlan {
+        mix: Mix::Stubborn,
+        records: this.topics[0].records / 2,
+        ..PLAIN
+    };
+    this.topics = vec![
+        plan,
+        TopicPlan {
+            name: "batches",
+            is_batched: true,
+            ..plan
+        },
+    ];
+    // A batch takes its records one after the other.
+    this.work = Duration::from_millis(match size {
+        Size::Short => 20,
+        Size::Long => 8,
+    });
+    this.has_retry_topics = true;
+    add_kills(&mut this, seed);
+    this.expectation.parked = 10;
+    this
+}
+
+fn batches(seed: u64, size: Size) -> Scenario {
+    let mut this = scenario("batches", seed, size);
+    this.topics[0].is_batched = true;
+    this.work = Duration::from_millis(match size {
+        Size::Short => 20,
+        Size::Long => 4,
+    });
+    add_kills(&mut this, seed);
+    this
+}
+
+fn denied(seed: u64, size: Size) -> Scenario {
+    let mut this = scenario("denied", seed, size);
+    let mut random = Random::of(seed, "denied");
+    this.rate = 300;
+    let rounds = match size {
+        Size::Short => 1,
+        Size::Long => 4,
+    };
+    let mut at = 2000;
+    for _ in 0..rounds {
+        this.schedule.add(at, Fault::DenyDeadLetters);
+        // For a while nothing else happens, so that others can be seen to go on.
+        at += 6000;
+        this.schedule.add(at, Fault::Terminate(random.next()));
+        this.schedule.add(at + 300, Fault::Join);
+        at += 1000 + random.below(1000);
+        this.schedule.add(at, Fault::Kill(random.next()));
+        this.schedule.add(at + 300, Fault::Join);
+        at += 2000 + random.below(1000);
+        this.schedule.add(at, Fault::AllowDeadLetters);
+        // The wait until it is tried again is as long as all before it.
+        at += 12_000;
+    }
+    this.write_for(at - 9000);
+    this.expectation.delays = 3;
+    this.expectation.rebalances = 2;
+    this
+}
+
+fn retention(seed: u64, size: Size) -> Scenario {
+    let mut this = scenario("retention", seed, size);
+    let mut random = Random::of(seed, "retention");
+    this.goes_on = true;
+    let rounds = match size {
+        Size::Short => 1,
+        Size::Long => 4,
+    };
+    let mut at = 2500;
+    for _ in 0..rounds {
+        this.schedule.add(at, Fault::TerminateAll);
+        at += 2500 + random.below(1000);
+        this.schedule.add(at, Fault::DeleteRecords);
+        for _ in 0..this.workers {
+            this.schedule.add(at + 200, Fault::Join);
+        }
+        at += 4500;
+        // Not for a session: they are members all the time.
+        this.schedule.add(at, Fault::SuspendAll);
+        at += 2000 + random.below(500);
+        this.schedule.add(at, Fault::DeleteRecords);
+        this.schedule.add(at + 100, Fault::Resume);
+        at += 3000;
+    }
+    this.write_for(at);
+    // Each partition while the group is away, and some while it is there.
+    this.expectation.out_of_range = usize::try_from(PLAIN.partitions).unwrap_or(0) + 1;
+    this.expectation.deleted = 20;
     this
 }
 
@@ -290,12 +428,15 @@ fn brokers(seed: u64, size: Size) -> Scenario {
         Size::Long => 4,
     };
     let mut at = 1000;
+    let all = [
+        (Brokers::Leader, 3000),
+        (Brokers::Coordinator, 3000),
+        (Brokers::All, 2000),
+    ];
+    // The short one leaves one of them out, by seed.
+    let left_out = (size == Size::Short).then(|| random.below(2));
     for _ in 0..rounds {
-        for (which, lasts) in [
-            (Brokers::Leader, 3000),
-            (Brokers::Coordinator, 3000),
-            (Brokers::All, 2000),
-        ] {
+        for (_, (which, lasts)) in (0..).zip(all).filter(|(n, _)| left_out != Some(*n)) {
             this.schedule.add(at, Fault::KillBrokers(which));
             at += lasts + random.below(1000);
             this.schedule.add(at, Fault::StartBrokers);
@@ -303,7 +444,7 @@ fn brokers(seed: u64, size: Size) -> Scenario {
         }
     }
     this.write_for(at);
-    this.expectation.outages = 3;
+    this.expectation.outages = 2;
     this
 }
 
@@ -329,7 +470,7 @@ fn network(seed: u64, size: Size) -> Scenario {
     let chosen: Vec<_> = match size {
         Size::Short => {
             let first = usize::try_from(random.below(10)).unwrap_or(0);
-            (0..3).map(|n| all[(first + 3 * n) % all.len()]).collect()
+            (0..2).map(|n| all[(first + 3 * n) % all.len()]).collect()
         }
         Size::Long => all.to_vec(),
     };
@@ -346,7 +487,7 @@ fn network(seed: u64, size: Size) -> Scenario {
         at += 3000;
     }
     this.write_for(at);
-    this.expectation.outages = 3;
+    this.expectation.outages = 2;
     this.expectation.dead_letters = 1;
     this
 }

@@ -9,7 +9,8 @@ use super::ledger::Entry;
 const WIDTH: u64 = 1000;
 const LEFT: u64 = 60;
 const RIGHT: u64 = 20;
-const TOP: u64 = 30;
+/// Title and the names of faults are above.
+const TOP: u64 = 120;
 const CURVE: u64 = 160;
 const LANE: u64 = 22;
 
@@ -59,7 +60,7 @@ impl Picture {
         evidence: &Evidence,
         finishes: &[Nanos],
     ) -> Result<String, std::fmt::Error> {
-        let height = self.bottom + 40;
+        let height = self.bottom + 40 + 15 * LEGEND.len() as u64;
         write!(
             self.svg,
             r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="11">
@@ -67,11 +68,17 @@ impl Picture {
 <text x="{LEFT}" y="18" font-size="14">{title}</text>
 "##
         )?;
-        self.outages(evidence)?;
+        self.shade(
+            &evidence.outages(),
+            "#fde2e2",
+            "brokers, or the way to them, away",
+        )?;
+        self.shade(&evidence.denials(), "#fff1d6", "dead letters denied")?;
         self.curve(finishes)?;
         self.lanes(evidence)?;
         self.strikes(evidence)?;
         self.axis()?;
+        self.legend()?;
         self.svg.push_str("</svg>\n");
         Ok(self.svg)
     }
@@ -83,13 +90,13 @@ impl Picture {
         LEFT + u64::try_from(wide).unwrap_or(0)
     }
 
-    fn outages(&mut self, evidence: &Evidence) -> std::fmt::Result {
-        for (from, until) in evidence.outages() {
-            let (from, until) = (self.x(from), self.x(until));
+    fn shade(&mut self, spans: &[(Nanos, Nanos)], color: &str, what: &str) -> std::fmt::Result {
+        for (from, until) in spans {
+            let (from, until) = (self.x(*from), self.x(*until));
             let (width, height) = (until - from, self.bottom - TOP);
             writeln!(
                 self.svg,
-                r##"<rect x="{from}" y="{TOP}" width="{width}" height="{height}" fill="#fde2e2"/>"##
+                r#"<rect x="{from}" y="{TOP}" width="{width}" height="{height}" fill="{color}"><title>{what}</title></rect>"#
             )?;
         }
         Ok(())
@@ -116,15 +123,23 @@ impl Picture {
             write!(points, "{x},{} ", TOP + CURVE - rate * (CURVE - 10) / most)?;
         }
         let base = TOP + CURVE;
+        let half = base - (CURVE - 10) / 2;
         writeln!(
             self.svg,
             r##"<polyline points="{points}" fill="none" stroke="#1f6feb" stroke-width="1.5"/>
 <line x1="{LEFT}" y1="{base}" x2="{}" y2="{base}" stroke="#999999"/>
-<text x="{}" y="{}" text-anchor="end">{most}/s</text>
-<text x="{}" y="{base}" text-anchor="end">0</text>"##,
+<line x1="{LEFT}" y1="{half}" x2="{}" y2="{half}" stroke="#e0e0e0"/>
+<text x="{}" y="{}" text-anchor="end">{most}</text>
+<text x="{}" y="{}" text-anchor="end">{}</text>
+<text x="{}" y="{base}" text-anchor="end">0</text>
+<text transform="translate(14 {base}) rotate(-90)" fill="#1f6feb">records finished per second</text>"##,
+            WIDTH - RIGHT,
             WIDTH - RIGHT,
             LEFT - 5,
             TOP + 14,
+            LEFT - 5,
+            half + 4,
+            most / 2,
             LEFT - 5
         )
     }
@@ -185,18 +200,33 @@ impl Picture {
     }
 
     fn strikes(&mut self, evidence: &Evidence) -> std::fmt::Result {
+        // Names lean to the right, and those of faults that follow each other closely make room for each other.
+        let mut next = 0;
         for strike in &evidence.strikes {
             let color = match strike.kind {
-                StrikeKind::Kill | StrikeKind::Outage => "#c62828",
+                StrikeKind::Kill
+                | StrikeKind::Outage
+                | StrikeKind::Denied
+                | StrikeKind::Deleted => "#c62828",
                 StrikeKind::Suspend => "#6a1b9a",
                 StrikeKind::Terminate => "#ef6c00",
-                StrikeKind::Join | StrikeKind::Resume | StrikeKind::Healed => "#2e7d32",
+                StrikeKind::Join
+                | StrikeKind::Resume
+                | StrikeKind::Healed
+                | StrikeKind::Allowed => "#2e7d32",
             };
             let x = self.x(strike.ns);
+            let label = x.max(next);
+            next = label + LEAN;
             writeln!(
                 self.svg,
-                r#"<line x1="{x}" y1="{TOP}" x2="{x}" y2="{}" stroke="{color}" stroke-dasharray="3 3"><title>{}</title></line>"#,
-                self.bottom, strike.what
+                r#"<line x1="{x}" y1="{TOP}" x2="{x}" y2="{}" stroke="{color}" stroke-dasharray="3 3"/>
+<line x1="{label}" y1="{}" x2="{x}" y2="{TOP}" stroke="{color}"/>
+<text transform="translate({label} {}) rotate(-50)" font-size="10" fill="{color}">{}</text>"#,
+                self.bottom,
+                TOP - 8,
+                TOP - 10,
+                short(&strike.what)
             )?;
         }
         Ok(())
@@ -215,10 +245,62 @@ impl Picture {
         }
         writeln!(
             self.svg,
-            r##"<text x="{LEFT}" y="{}" fill="#555555">blue: records finished in a second. Dashed: red kill or outage, orange SIGTERM, purple SIGSTOP, green start. Lanes: green assigned, yellow revoked, red lost, grey asleep; ✕ killed, ▪ ended in order.</text>"##,
-            self.bottom + 32
+            r#"<text x="{}" y="{}" text-anchor="end">time since the first worker was started</text>"#,
+            WIDTH - RIGHT,
+            y + 15
         )
     }
+
+    fn legend(&mut self) -> std::fmt::Result {
+        for (line, entries) in (0..).zip(LEGEND) {
+            let y = self.bottom + 44 + 15 * line;
+            let mut x = LEFT;
+            for (mark, color, text) in entries {
+                writeln!(
+                    self.svg,
+                    r##"<text x="{x}" y="{y}" fill="{color}">{mark}</text><text x="{}" y="{y}" fill="#333333">{text}</text>"##,
+                    x + 14
+                )?;
+                x += 30 + 6 * text.len() as u64;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How far the names of two faults are apart at least.
+const LEAN: u64 = 13;
+
+type LegendEntry = (&'static str, &'static str, &'static str);
+
+const LEGEND: [&[LegendEntry]; 3] = [
+    &[
+        ("┆", "#c62828", "killed, cut off, denied, deleted"),
+        ("┆", "#ef6c00", "told to stop (SIGTERM)"),
+        ("┆", "#6a1b9a", "suspended (SIGSTOP)"),
+        ("┆", "#2e7d32", "started, resumed, healed"),
+    ],
+    &[
+        ("■", "#fde2e2", "brokers, or the way to them, away"),
+        ("■", "#fff1d6", "dead letters denied"),
+    ],
+    &[
+        ("■", "#cfe3cf", "w1, w2, …: a worker runs"),
+        ("■", "#b8b8b8", "asleep"),
+        ("▮", "#2e7d32", "partitions assigned"),
+        ("▮", "#f9a825", "revoked"),
+        ("▮", "#c62828", "lost"),
+        ("✕", "#c62828", "killed"),
+        ("▪", "#c62828", "ended in order"),
+    ],
+];
+
+/// A fault that names many workers would not be read.
+fn short(what: &str) -> String {
+    if what.chars().count() <= 22 {
+        return what.to_owned();
+    }
+    what.chars().take(21).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -249,7 +331,15 @@ mod tests {
 
         let svg = draw("kills", &evidence, &[2_000_000_000, 2_100_000_000]);
 
-        for text in ["w1.1", "w2.2", "kill w1.1", "asleep", "<polyline", "</svg>"] {
+        for text in [
+            "w1.1",
+            "w2.2",
+            "kill w1.1",
+            "asleep",
+            "<polyline",
+            "records finished per second",
+            "</svg>",
+        ] {
             assert!(svg.contains(text), "{text}");
         }
     }

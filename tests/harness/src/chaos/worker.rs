@@ -1,6 +1,6 @@
 //! `harness chaos-worker`: a service on the public API that writes down all it does. It is started to be killed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,8 +9,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use kafka_runtime::{
-    Config, Event, GroupProtocol, Handler, IsolationLevel, Observer, Offset, Ordering, Outcome,
-    PartitionAssignment, Record, RecordMetadata, Retry, Runtime, TopicPartition,
+    Batch, BatchOutcome, BatchRecord, ClientError, Config, Event, GroupProtocol, Handler,
+    IsolationLevel, Observer, Offset, Ordering, OutOfRange, Outcome, PartitionAssignment,
+    PermanentError, Record, RecordMetadata, Retry, RetryableError, Runtime, TopicPartition,
 };
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,15 @@ pub(crate) struct WorkerArgs {
     /// The longest time that a call takes; most take less
     #[arg(long)]
     pub(crate) work_ms: u64,
+    /// The place of a topic that is handled in batches; may be repeated
+    #[arg(long)]
+    pub(crate) batch: Vec<usize>,
+    /// The waits of the retry topics
+    #[arg(long)]
+    pub(crate) park_ms: Vec<u64>,
+    /// Go on at the oldest record if the next one is not there any more
+    #[arg(long)]
+    pub(crate) goes_on: bool,
     /// librdkafka's `debug`
     #[arg(long)]
     pub(crate) client_debug: Option<String>,
@@ -72,8 +82,17 @@ impl WorkerArgs {
         option("session-ms", self.session_ms.to_string());
         option("grace-ms", self.grace_ms.to_string());
         option("work-ms", self.work_ms.to_string());
+        for topic in &self.batch {
+            option("batch", topic.to_string());
+        }
+        for wait in &self.park_ms {
+            option("park-ms", wait.to_string());
+        }
         if let Some(contexts) = &self.client_debug {
             option("client-debug", contexts.clone());
+        }
+        if self.goes_on {
+            line.push("--goes-on".to_owned());
         }
         line
     }
@@ -110,8 +129,11 @@ pub(crate) enum Kind {
     Tombstone,
 }
 
-/// Enough for the transient ones; those that panic are dead letters after it.
-pub(crate) const ATTEMPTS: u32 = 4;
+/// Enough for the transient ones; those that panic are dead letters after it. Each retry topic has one of them.
+const ATTEMPTS: u32 = 4;
+
+/// What is in a batch at most.
+const BATCH: usize = 50;
 
 pub(crate) const DRAIN: Duration = Duration::from_secs(5);
 
@@ -144,26 +166,33 @@ pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<()> {
 async fn work(args: &WorkerArgs, ledger: &Arc<Ledger>) -> anyhow::Result<()> {
     let numbers: HashMap<String, usize> = args.topic.iter().cloned().zip(0..).collect();
     let calls = Arc::new(AtomicU64::new(0));
+    let parks = u32::try_from(args.park_ms.len()).unwrap_or(u32::MAX);
+    let waits = args.park_ms.iter().copied().map(Duration::from_millis);
     let handlers = args.topic.iter().zip(0..).map(|(topic, number)| {
-        let (ledger, calls) = (Arc::clone(ledger), Arc::clone(&calls));
-        let longest = args.work_ms;
-        Handler::new(topic, move |work: Option<Work>, record: RecordMetadata| {
-            handle(
-                Arc::clone(&ledger),
-                calls.fetch_add(1, Relaxed),
-                number,
-                longest,
-                work,
-                record,
-            )
-        })
-        .with_name(topic)
-        .ordering(Ordering::Key)
-        .retry(Retry {
-            attempts: ATTEMPTS,
-            initial: Duration::from_millis(50),
-            max: Duration::from_millis(200),
-        })
+        let desk = Desk {
+            ledger: Arc::clone(ledger),
+            calls: Arc::clone(&calls),
+            topic: number,
+            longest: args.work_ms,
+        };
+        let handler = if args.batch.contains(&number) {
+            Handler::batch(topic, move |batch| handle_batch(desk.clone(), batch))
+                .batch_size(BATCH)
+                .linger(Duration::from_millis(20))
+        } else {
+            Handler::new(topic, move |work: Option<Work>, record: RecordMetadata| {
+                handle(desk.clone(), work, record)
+            })
+        };
+        handler
+            .with_name(topic)
+            .ordering(Ordering::Key)
+            .retry_topics(waits.clone())
+            .retry(Retry {
+                attempts: ATTEMPTS.saturating_sub(parks).max(1),
+                initial: Duration::from_millis(50),
+                max: Duration::from_millis(200),
+            })
     });
     let runtime = Runtime::builder()
         .config(config(args))
@@ -187,6 +216,9 @@ fn config(args: &WorkerArgs) -> Config {
     if let Some(contexts) = &args.client_debug {
         config = config.property("debug", contexts);
     }
+    if args.goes_on {
+        config = config.on_out_of_range(OutOfRange::Earliest);
+    }
     let classic = |assignment| {
         config
             .clone()
@@ -201,39 +233,56 @@ fn config(args: &WorkerArgs) -> Config {
     }
 }
 
-async fn handle(
+/// What the calls of a handler have in common.
+#[derive(Clone)]
+struct Desk {
     ledger: Arc<Ledger>,
-    number: u64,
+    calls: Arc<AtomicU64>,
+    /// Its topic's place.
     topic: usize,
+    /// The longest call, in milliseconds.
     longest: u64,
-    work: Option<Work>,
-    record: RecordMetadata,
-) -> Outcome {
-    let at = At {
-        partition: Partition {
-            topic,
-            number: record.partition(),
-        },
-        offset: record.offset(),
-    };
-    let attempt = record.attempt();
-    ledger.write(Entry::Begun {
-        call: number,
-        at,
-        n: work.as_ref().map_or(-1, |work| work.n),
-        attempt,
-    });
-    let mut call = Call {
-        ledger,
-        number,
-        is_over: false,
-    };
-    // The same for each attempt and each worker; every fourth call ends without a wait.
-    let mixed = at.offset.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
-    let pause = mixed % (longest + 1);
-    if !mixed.is_multiple_of(4) && pause > 0 {
-        tokio::time::sleep(Duration::from_millis(pause)).await;
+}
+
+impl Desk {
+    fn at(&self, number: i32, offset: i64) -> At {
+        let topic = self.topic;
+        At {
+            partition: Partition { topic, number },
+            offset,
+        }
     }
+
+    fn begin(&self, at: At, work: Option<&Work>, attempt: u32) -> Call {
+        let number = self.calls.fetch_add(1, Relaxed);
+        self.ledger.write(Entry::Begun {
+            call: number,
+            at,
+            n: work.map_or(-1, |work| work.n),
+            attempt,
+        });
+        Call {
+            ledger: Arc::clone(&self.ledger),
+            number,
+            is_over: false,
+        }
+    }
+
+    /// The same for each attempt and each worker; every fourth call ends without a wait.
+    async fn take_a_while(&self, at: At) {
+        let mixed = at.offset.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
+        let pause = mixed % (self.longest + 1);
+        if !mixed.is_multiple_of(4) && pause > 0 {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+}
+
+async fn handle(desk: Desk, work: Option<Work>, record: RecordMetadata) -> Outcome {
+    let at = desk.at(record.partition(), record.offset());
+    let attempt = record.attempt();
+    let mut call = desk.begin(at, work.as_ref(), attempt);
+    desk.take_a_while(at).await;
     match work.map_or(Kind::Tombstone, |work| work.kind) {
         Kind::Skip => call.end(Ending::Skip, Outcome::skip("the record says so")),
         Kind::Permanent => call.end(Ending::Failed, Outcome::fail("a permanent error")),
@@ -246,6 +295,63 @@ async fn handle(
             call.end(Ending::Ok, Outcome::Ack)
         }
     }
+}
+
+/// Handles one record after the other. It does not pass a failed record: later ones of its key fail with it.
+async fn handle_batch(desk: Desk, batch: Batch<Option<Work>>) -> BatchOutcome {
+    let pass = |record: &BatchRecord<Option<Work>>| {
+        desk.ledger.write(Entry::Passed {
+            at: desk.at(batch.partition(), record.offset()),
+            attempt: record.attempt(),
+        });
+    };
+    let kind = |record: &BatchRecord<Option<Work>>| {
+        let work = record.payload().as_ref();
+        work.map_or(Kind::Tombstone, |work| work.kind)
+    };
+    let is_alone = batch.len() == 1;
+    if !is_alone && batch.iter().any(|record| kind(record) == Kind::Panic) {
+        // Nothing of it is done: what was would be done again.
+        batch.iter().for_each(pass);
+        let _: Outcome = panicking();
+    }
+    let mut outcome = BatchOutcome::ok();
+    let mut failed: HashSet<Vec<u8>> = HashSet::new();
+    for (index, record) in batch.iter().enumerate() {
+        if record.key().is_some_and(|key| failed.contains(key)) {
+            pass(record);
+            outcome.fail(
+                index,
+                RetryableError::new("behind one of its key that failed"),
+            );
+            continue;
+        }
+        let at = desk.at(batch.partition(), record.offset());
+        let attempt = record.attempt();
+        let mut call = desk.begin(at, record.payload().as_ref(), attempt);
+        desk.take_a_while(at).await;
+        match kind(record) {
+            Kind::Skip => {
+                call.write(Ending::Skip);
+                outcome.skip(index, "the record says so");
+                continue;
+            }
+            Kind::Permanent => outcome.fail(index, PermanentError::new("a permanent error")),
+            Kind::Transient { fails } if attempt <= fails => {
+                outcome.fail(index, RetryableError::new("a transient error"));
+            }
+            Kind::Panic => {
+                let _: Outcome = panicking();
+            }
+            Kind::Ok | Kind::Tombstone | Kind::Transient { .. } | Kind::Decode => {
+                call.write(Ending::Ok);
+                continue;
+            }
+        }
+        call.write(Ending::Failed);
+        failed.extend(record.key().map(<[u8]>::to_vec));
+    }
+    outcome
 }
 
 #[expect(clippy::print_stderr, reason = "it is the worker's log")]
@@ -353,10 +459,19 @@ impl Observer for Scribe {
             Event::Skipped { record, .. } => Entry::Skipped {
                 at: self.at(record),
             },
-            Event::ClientError { error, .. } => Entry::Complained(error.to_string()),
-            Event::DeadLetterDelayed { error, .. } => {
-                Entry::Complained(format!("dead letter delayed: {error}"))
-            }
+            Event::Parked {
+                record, attempts, ..
+            } => Entry::Parked {
+                at: self.at(record),
+                attempts: *attempts,
+            },
+            Event::DeadLetterDelayed { record, .. } => Entry::Delayed {
+                at: self.at(record),
+            },
+            Event::ClientError { error, .. } => match error {
+                ClientError::OffsetOutOfRange(text) => Entry::OutOfRange(text.clone()),
+                error => Entry::Complained(error.to_string()),
+            },
             Event::Stopped {
                 took, unfinished, ..
             } => Entry::Stopped {

@@ -27,8 +27,20 @@ pub(crate) struct TopicPlan {
     pub(crate) records: usize,
     /// Nine of ten records have the same key.
     pub(crate) is_hot: bool,
-    /// All its records can be handled at the first attempt.
-    pub(crate) is_clean: bool,
+    pub(crate) mix: Mix,
+    /// It is handled in batches.
+    pub(crate) is_batched: bool,
+}
+
+/// Which kinds of records there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mix {
+    /// All kinds; most can be handled at the first attempt.
+    Usual,
+    /// All can be handled at the first attempt.
+    Clean,
+    /// All kinds, and one of twenty needs a third or a fourth attempt.
+    Stubborn,
 }
 
 /// A record to be written.
@@ -95,10 +107,12 @@ impl Workload {
     }
 
     fn kind(&mut self) -> Kind {
-        if self.plan.is_clean {
+        if self.plan.mix == Mix::Clean {
             return Kind::Ok;
         }
         match self.random.below(1000) {
+            66..=85 if self.plan.mix == Mix::Stubborn => Kind::Transient { fails: 3 },
+            86..=115 if self.plan.mix == Mix::Stubborn => Kind::Transient { fails: 2 },
             0 => Kind::Panic,
             1..=10 => Kind::Decode,
             11..=20 => Kind::Permanent,
@@ -151,7 +165,7 @@ pub(crate) fn to_headers(headers: &[(String, Option<Vec<u8>>)]) -> OwnedHeaders 
 
 #[cfg(test)]
 mod tests {
-    use super::{Flavour, TopicPlan, Workload};
+    use super::{Flavour, Mix, TopicPlan, Workload};
     use crate::chaos::worker::{Kind, Work};
 
     const PLAN: TopicPlan = TopicPlan {
@@ -160,7 +174,8 @@ mod tests {
         partitions: 1,
         records: 0,
         is_hot: false,
-        is_clean: false,
+        mix: Mix::Usual,
+        is_batched: false,
     };
 
     #[test]

@@ -40,6 +40,7 @@ pub(super) fn check(evidence: &Evidence, history: &History, findings: &mut Findi
             };
             match history.finished(at) {
                 Some(ns) if ns <= answered => {}
+                _ if history.is_parked(at, answered) => {}
                 // Told by `loss`.
                 None if answered == Nanos::MAX => {}
                 Some(ns) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::history::History;
 use super::{Findings, Promise};
 use crate::chaos::evidence::{Content, DeadLetter, Evidence, Produced};
 use crate::chaos::ledger::{At, Partition};
@@ -10,13 +11,13 @@ use crate::chaos::worker::Kind;
 /// What the runtime's own headers begin with.
 const PREFIX: &str = "kafka_runtime.dead_letter.";
 
-pub(super) fn check(evidence: &Evidence, findings: &mut Findings) {
+pub(super) fn check(evidence: &Evidence, history: &History, findings: &mut Findings) {
     let mut there = BTreeSet::new();
     for letter in &evidence.dead_letters {
         match origin(evidence, letter) {
             Ok((at, record)) => {
                 there.insert(at);
-                for problem in differences(evidence, letter, at, record) {
+                for problem in differences(evidence, history, letter, at, record) {
                     let place = format!("of {} offset {}", evidence.name(at.partition), at.offset);
                     findings.add(
                         Promise::DeadLetter,
@@ -84,8 +85,20 @@ fn origin<'a>(evidence: &'a Evidence, letter: &DeadLetter) -> Result<(At, &'a Pr
     }
 }
 
-fn differences(evidence: &Evidence, letter: &DeadLetter, at: At, record: &Produced) -> Vec<String> {
-    let Some(class) = class(record.kind) else {
+fn differences(
+    evidence: &Evidence,
+    history: &History,
+    letter: &DeadLetter,
+    at: At,
+    record: &Produced,
+) -> Vec<String> {
+    // One that was parked behind others of its key has its first attempts in the topic that they are in, and the later
+    // it is, the fewer follow.
+    let has_followed = matches!(record.kind, Kind::Transient { .. })
+        && history.parked.get(&at).is_some_and(|all| all.contains(&0));
+    // One that batches left undone is given up behind the one of its key that failed.
+    let may_be_dead = has_followed || history.passed.iter().any(|(passed, ..)| *passed == at);
+    let Some(class) = class(record.kind).or(may_be_dead.then_some("retryable")) else {
         return vec![format!("is one too many: its kind is {:?}", record.kind)];
     };
     let mut problems = Vec::new();

@@ -5,12 +5,20 @@ use std::fmt;
 
 use super::history::{Epoch, EpochEnd, Finish, Finished, History};
 use super::{Expectation, Findings, Known, Promise};
-use crate::chaos::clock::Nanos;
+use crate::chaos::clock::{Nanos, seconds};
 use crate::chaos::evidence::Evidence;
 use crate::chaos::ledger::At;
 
 /// From one moment to another.
 type Span = (Nanos, Nanos);
+
+/// When something was wrong that is a cause.
+struct Spans {
+    outages: Vec<Span>,
+    rebalances: Vec<Span>,
+    vigils: Vec<Span>,
+    denials: Vec<Span>,
+}
 
 /// Why a record was handled again: how the member ended that had handled it before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,22 +31,22 @@ pub(crate) enum Cause {
     Outage,
     /// Its calls were dropped at the end of a drain.
     Drop,
-    /// A record below was given up unfinished: it waited for another attempt when the partition went.
+    /// A record below held the commit: its dead letter could not be written, which was forbidden.
+    Denied,
+    /// It stopped in order while the group waited for a member that had died, and its commit behind that.
+    Vigil,
+    /// The record lies twice in a retry topic.
+    ParkedTwice,
+    /// A record below was given up unfinished, though the drain could have waited for it.
     Held,
-    /// It stopped in order while the group rebalanced, and could not commit meanwhile.
-    Rebalance,
     /// There is none.
     None,
 }
 
 impl Cause {
-    /// Those that a stop or a rebalance in order should not have.
-    fn known(self) -> Option<Known> {
-        match self {
-            Self::Rebalance => Some(Known::DuplicateAfterStopInRebalance),
-            Self::Held => Some(Known::DuplicateAboveGivenUpRetry),
-            Self::Kill | Self::Loss | Self::Outage | Self::Drop | Self::None => None,
-        }
+    /// Promised or owned up to in docs/DELIVERY.md.
+    fn is_allowed(self) -> bool {
+        !matches!(self, Self::ParkedTwice | Self::Held | Self::None)
     }
 }
 
@@ -49,8 +57,10 @@ impl fmt::Display for Cause {
             Self::Loss => "loss",
             Self::Outage => "outage",
             Self::Drop => "drop",
+            Self::Denied => "denied dead letter",
+            Self::Vigil => "stop while a dead member was waited for",
+            Self::ParkedTwice => "parked twice",
             Self::Held => "held",
-            Self::Rebalance => "stop in a rebalance",
             Self::None => "no reason",
         })
     }
@@ -62,7 +72,12 @@ pub(super) fn check(
     expectation: Expectation,
     findings: &mut Findings,
 ) -> BTreeMap<Cause, usize> {
-    let (outages, rebalances) = (evidence.outages(), evidence.rebalances());
+    let spans = Spans {
+        outages: evidence.outages(),
+        rebalances: evidence.rebalances(),
+        vigils: evidence.vigils(),
+        denials: evidence.denials(),
+    };
     let mut causes = BTreeMap::new();
     let mut records: Vec<_> = history.finishes.iter().collect();
     records.sort_by_key(|(at, _)| **at);
@@ -75,13 +90,9 @@ pub(super) fn check(
             // The one that had it first is to blame, even if it woke up and finished last.
             let began = |finish: &&Finish| finish.epoch.map(|epoch| history.epochs[epoch].from);
             let older = again.iter().copied().min_by_key(began).unwrap_or(again[0]);
-            let cause = cause(evidence, history, (&outages, &rebalances), *at, older);
+            let cause = cause(evidence, history, &spans, *at, older);
             *causes.entry(cause).or_default() += 1;
-            let is_allowed = !expectation.no_duplicates && cause != Cause::None;
-            let known = cause
-                .known()
-                .filter(|known| is_allowed || *known == Known::DuplicateAfterStopInRebalance);
-            if !is_allowed || known.is_some() {
+            if expectation.no_duplicates || !cause.is_allowed() {
                 let who = |finish: &Finish| match finish.epoch {
                     Some(epoch) => {
                         let epoch = &history.epochs[epoch];
@@ -97,9 +108,10 @@ pub(super) fn check(
                     who(again[0]),
                     who(again[1])
                 );
-                match known {
-                    Some(known) => findings.add_known(known, Promise::Duplicate, text),
-                    None => findings.add(Promise::Duplicate, text),
+                if cause == Cause::ParkedTwice {
+                    findings.add_known(Known::ParkedTwice, Promise::Duplicate, text);
+                } else {
+                    findings.add(Promise::Duplicate, text);
                 }
             }
         }
@@ -107,57 +119,110 @@ pub(super) fn check(
     causes
 }
 
-fn cause(
-    evidence: &Evidence,
-    history: &History,
-    (outages, rebalances): (&[Span], &[Span]),
-    at: At,
-    finish: &Finish,
-) -> Cause {
+fn cause(evidence: &Evidence, history: &History, spans: &Spans, at: At, finish: &Finish) -> Cause {
     let Some(index) = finish.epoch else {
         return Cause::Loss;
     };
     let epoch = &history.epochs[index];
     let lag = Nanos::try_from(evidence.limits.commit_lag.as_nanos()).unwrap_or(Nanos::MAX);
+    let free = free(evidence, history, (index, epoch), (at, finish.ns));
     let in_outage = || {
-        outages
+        spans
+            .outages
             .iter()
             // Whoever was away is found again some seconds after it is back.
-            .any(|(from, until)| finish.ns <= until.saturating_add(4 * lag) && *from <= epoch.until)
+            .any(|(from, until)| free <= until.saturating_add(4 * lag) && *from <= epoch.until)
     };
     // What had been finished before this could have been committed before the end.
     let due = epoch.until.saturating_sub(lag);
     // A member can commit nothing from its join until it has its new generation: first its commits queue behind the
     // join on the coordinator's connection, then they are refused.
-    let in_rebalance = || {
-        rebalances
+    let is_in = |spans: &[Span]| {
+        spans
             .iter()
-            .any(|(from, until)| *from <= finish.ns + lag && epoch.until <= *until)
+            .any(|(from, until)| *from <= free + lag && epoch.until <= *until)
     };
+    let is_held = |by| is_held(evidence, history, (index, epoch), (at, finish.ns), by);
+    let is_twice = history.copies.get(&at).is_some_and(|all| all.len() > 1);
     match epoch.end {
-        EpochEnd::Lost => Cause::Loss,
-        EpochEnd::Killed if finish.ns >= due => Cause::Kill,
-        EpochEnd::Killed if is_held(evidence, history, index, epoch, at, due) => Cause::Kill,
-        EpochEnd::Killed if in_rebalance() => Cause::Kill,
+        EpochEnd::Lost => {
+            let due = isolated(evidence, spans, epoch).saturating_sub(lag);
+            if finish.ns >= due || is_held(due) {
+                Cause::Loss
+            } else {
+                Cause::None
+            }
+        }
+        EpochEnd::Killed if finish.ns >= due || is_held(due) => Cause::Kill,
+        EpochEnd::Killed if is_in(&spans.rebalances) => Cause::Kill,
         EpochEnd::Revoked { dropped } if dropped > 0 => Cause::Drop,
         EpochEnd::Revoked { .. } | EpochEnd::Stopped
-            if is_held(evidence, history, index, epoch, at, epoch.until) =>
+            if is_denied(evidence, history, spans, index, at) =>
         {
-            Cause::Held
+            Cause::Denied
         }
+        EpochEnd::Revoked { .. } | EpochEnd::Stopped if is_held(epoch.until) => Cause::Held,
         _ if in_outage() => Cause::Outage,
-        EpochEnd::Stopped if in_rebalance() => Cause::Rebalance,
+        EpochEnd::Stopped if is_in(&spans.vigils) => Cause::Vigil,
+        _ if is_twice => Cause::ParkedTwice,
         _ => Cause::None,
     }
 }
+
+/// From when on a record that was finished then could be committed: when all below it were settled.
+fn free(
+    evidence: &Evidence,
+    history: &History,
+    (index, epoch): (usize, &Epoch),
+    (at, finished): (At, Nanos),
+) -> Nanos {
+    let records = evidence.produced.get(&at.partition).into_iter().flatten();
+    let start = epoch.start.unwrap_or(0);
+    let below = records.filter(|record| (start..at.offset).contains(&record.offset));
+    let settled = below.filter_map(|record| {
+        let (partition, offset) = (at.partition, record.offset);
+        history.settled_in(At { partition, offset }, index)
+    });
+    settled.max().unwrap_or(finished).max(finished)
+}
+
+/// From when on a member that lost its partition may not have reached the group: it slept, brokers were away, or the
+/// group rebalanced without it.
+fn isolated(evidence: &Evidence, spans: &Spans, epoch: &Epoch) -> Nanos {
+    let sleeps = &evidence.processes[epoch.process].suspensions;
+    let all = sleeps.iter().chain(&spans.outages).chain(&spans.rebalances);
+    let during = all.filter(|(from, until)| *from <= epoch.until && epoch.from <= *until);
+    let first = during.map(|(from, _)| *from).min();
+    first.unwrap_or(epoch.until).max(epoch.from)
+}
+
+/// True if a record below this one, whose dead letter could not be written when that was forbidden, held the commit.
+fn is_denied(evidence: &Evidence, history: &History, spans: &Spans, index: usize, at: At) -> bool {
+    let epoch = &history.epochs[index];
+    let is_in_time = |(from, until): &Span| *from <= epoch.until && epoch.from <= *until;
+    let holds = |(other, of): &&(At, usize)| {
+        *of == index
+            && other.partition == at.partition
+            && other.offset < at.offset
+            && !history.is_settled(*other, index, epoch.until)
+    };
+    // A wait between two attempts to write is at most 30 s long, and no longer than all before it.
+    spans.denials.iter().any(|(from, until)| {
+        let wait = until.saturating_sub(*from).min(WRITE_RETRY);
+        is_in_time(&(*from, until.saturating_add(wait)))
+    }) && history.delayed.iter().any(|delayed| holds(&delayed))
+        && evidence.produced.contains_key(&at.partition)
+}
+
+/// The longest wait between two attempts to write a dead letter.
+const WRITE_RETRY: Nanos = seconds(30);
 
 /// True if a record below this one was not finished in the epoch by then, so that nothing above could be committed.
 fn is_held(
     evidence: &Evidence,
     history: &History,
-    index: usize,
-    epoch: &Epoch,
-    at: At,
+    (index, epoch): (usize, &Epoch),
+    (at, finished): (At, Nanos),
     by: Nanos,
 ) -> bool {
     let records = evidence
@@ -177,6 +242,37 @@ fn is_held(
             };
             // What compaction took may have been there in time.
             let was_there = !record.is_gone || history.begun.contains(&(at, index));
-            was_there && history.finished_in(at, index).is_none_or(|ns| ns > by)
+            was_there && !history.is_settled(at, index, by)
         })
+        || is_held_in_retry_topic(evidence, history, index, (at, finished), by)
+}
+
+/// The same of a record that was finished from a retry topic: one below it there held that commit.
+fn is_held_in_retry_topic(
+    evidence: &Evidence,
+    history: &History,
+    index: usize,
+    (at, finished): (At, Nanos),
+    by: Nanos,
+) -> bool {
+    let copies = history.copies.get(&at).map_or(&[][..], Vec::as_slice);
+    // One that came later is another owner's.
+    let mut copies = copies.iter().filter(|copy| copy.ns <= finished);
+    copies.any(|copy| {
+        evidence.parked.iter().any(|other| {
+            let is_below = other.at.partition == copy.at.partition
+                && other.stage == copy.stage
+                && other.offset < copy.offset;
+            let has_moved = || {
+                let all = history.copies.get(&other.at).into_iter().flatten();
+                let mut later = all.filter(|one| one.stage > other.stage);
+                later.any(|one| one.ns <= by)
+            };
+            let before = |ns| ns <= by;
+            is_below
+                && history.begun.contains(&(other.at, index))
+                && !history.finished_in(other.at, index).is_some_and(before)
+                && !has_moved()
+        })
+    })
 }

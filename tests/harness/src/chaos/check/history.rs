@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::chaos::clock::Nanos;
-use crate::chaos::evidence::{End, Evidence, Process};
+use crate::chaos::evidence::{End, Evidence, ParkedCopy, Process};
 use crate::chaos::ledger::{At, Ending, Entry, Partition};
 
 /// Everything that happened, by what it happened to.
@@ -16,6 +16,18 @@ pub(super) struct History {
     pub(super) finishes: HashMap<At, Vec<Finish>>,
     /// Which records a call began with, in which epoch.
     pub(super) begun: HashSet<(At, usize)>,
+    /// When a call said that its record is to be skipped, in which epoch. In a batch, that counts at its end.
+    pub(super) declined: HashMap<(At, usize), Nanos>,
+    /// Which attempts of a record a batch was given and left undone, in which epoch.
+    pub(super) passed: HashSet<(At, usize, u32)>,
+    /// How many attempts a record had had when it was parked, each time.
+    pub(super) parked: HashMap<At, Vec<u32>>,
+    /// Where a record lies in retry topics, in the order of time.
+    pub(super) copies: HashMap<At, Vec<ParkedCopy>>,
+    /// Records whose dead letter could not be written, in which epoch.
+    pub(super) delayed: HashSet<(At, usize)>,
+    /// How often it was told that the next offset is not there any more, with those words.
+    pub(super) out_of_range: Vec<String>,
     /// How often a member was given partitions.
     pub(super) assignments: usize,
 }
@@ -86,6 +98,12 @@ impl History {
         for finishes in this.finishes.values_mut() {
             finishes.sort_by_key(|finish| finish.ns);
         }
+        for copy in &evidence.parked {
+            this.copies.entry(copy.at).or_default().push(copy.clone());
+        }
+        for copies in this.copies.values_mut() {
+            copies.sort_by_key(|copy| copy.ns);
+        }
         this
     }
 
@@ -116,14 +134,8 @@ impl History {
                     });
                 }
                 Entry::Ended { call, how } => {
-                    let Some(index) = running.remove(call) else {
-                        continue;
-                    };
-                    let call = &mut self.calls[index];
-                    (call.ended, call.how) = (line.ns, Some(*how));
-                    if *how == Ending::Ok {
-                        let (at, epoch) = (call.at, call.epoch);
-                        self.finish(at, line.ns, epoch, Finished::Handled);
+                    if let Some(index) = running.remove(call) {
+                        self.end_call(index, *how, line.ns);
                     }
                 }
                 Entry::Assigned(partitions) => {
@@ -164,6 +176,19 @@ impl History {
                     let epoch = open.get(&at.partition).copied();
                     self.finish(*at, line.ns, epoch, Finished::Skipped);
                 }
+                Entry::Passed { at, attempt } => {
+                    let epoch = open.get(&at.partition).copied();
+                    self.passed
+                        .extend(epoch.map(|epoch| (*at, epoch, *attempt)));
+                }
+                Entry::Parked { at, attempts } => {
+                    self.parked.entry(*at).or_default().push(*attempts);
+                }
+                Entry::Delayed { at } => {
+                    let epoch = open.get(&at.partition).copied();
+                    self.delayed.extend(epoch.map(|epoch| (*at, epoch)));
+                }
+                Entry::OutOfRange(text) => self.out_of_range.push(text.clone()),
                 Entry::Started { .. } | Entry::Complained(_) | Entry::Exited(_) => {}
             }
         }
@@ -173,6 +198,17 @@ impl History {
                     epoch.end = EpochEnd::Stopped;
                 }
             }
+        }
+    }
+
+    fn end_call(&mut self, index: usize, how: Ending, ns: Nanos) {
+        let call = &mut self.calls[index];
+        (call.ended, call.how) = (ns, Some(how));
+        let (at, epoch) = (call.at, call.epoch);
+        match how {
+            Ending::Ok => self.finish(at, ns, epoch, Finished::Handled),
+            Ending::Skip => self.declined.extend(epoch.map(|epoch| ((at, epoch), ns))),
+            Ending::Failed | Ending::Panicked | Ending::Dropped => {}
         }
     }
 
@@ -206,6 +242,32 @@ impl History {
         let finishes = self.finishes.get(&at)?;
         let finish = finishes.iter().find(|finish| finish.epoch == Some(epoch))?;
         Some(finish.ns)
+    }
+
+    /// True if a record lay in a retry topic by then: from there on its source may be committed past it.
+    pub(super) fn is_parked(&self, at: At, by: Nanos) -> bool {
+        let copies = self.copies.get(&at).and_then(|copies| copies.first());
+        copies.is_some_and(|copy| copy.ns <= by)
+    }
+
+    /// When a record was finished in an epoch, or lay in a retry topic.
+    pub(super) fn settled_in(&self, at: At, epoch: usize) -> Option<Nanos> {
+        let copies = self.copies.get(&at).and_then(|copies| copies.first());
+        let parked = copies.map(|copy| copy.ns);
+        self.finished_in(at, epoch).into_iter().chain(parked).min()
+    }
+
+    /// True if it was by then.
+    pub(super) fn is_settled(&self, at: At, epoch: usize, by: Nanos) -> bool {
+        self.settled_in(at, epoch).is_some_and(|ns| ns <= by)
+    }
+
+    /// True if an attempt may be the first one that the handler sees of a record in an epoch, or follow an earlier one
+    /// that is not the one before it: those between were passed over in batches, or the record was parked meanwhile.
+    pub(super) fn may_be_next(&self, at: At, epoch: usize, attempt: u32) -> bool {
+        let before = attempt.saturating_sub(1);
+        let is_parked = |parked: &Vec<u32>| parked.contains(&before);
+        self.passed.contains(&(at, epoch, before)) || self.parked.get(&at).is_some_and(is_parked)
     }
 
     /// How many processes were killed while a call of theirs ran.

@@ -27,6 +27,15 @@ pub(super) fn check(evidence: &Evidence, history: &History, findings: &mut Findi
             }
         }
     }
+    for topic in &evidence.retry_topics {
+        if topic.committed < topic.end {
+            let text = format!(
+                "{}/{}: {} of {} is committed",
+                topic.name, topic.number, topic.committed, topic.end
+            );
+            findings.add(Promise::Unfinished, text);
+        }
+    }
     for call in &history.calls {
         let place = || {
             let process = &evidence.processes[call.process].name;

@@ -8,15 +8,19 @@
 //! | `order` | did the records of a key come one at a time and in order, to whom they belonged? |
 //! | `duplicates` | what was handled twice, and is there a reason for each? |
 //! | `dead_letters` | is every dead letter there, byte for byte, and nothing else? |
+//! | `denial` | did other keys go on while dead letters could not be written? |
+//! | `retention` | was every record that was deleted unhandled reported? |
 //! | `progress` | did it go on after each fault, did stops take bounded time? |
 
 mod commits;
 mod dead_letters;
+mod denial;
 mod duplicates;
 mod history;
 mod loss;
 mod order;
 mod progress;
+mod retention;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +28,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use self::duplicates::Cause;
+pub(crate) use self::duplicates::Cause;
 use self::history::{EpochEnd, Finish, History};
 use super::clock::Nanos;
 use super::evidence::{Evidence, StrikeKind};
@@ -54,6 +58,8 @@ pub(crate) enum Promise {
     Foreign,
     /// A dead letter is missing, differs, or should not be there.
     DeadLetter,
+    /// Records were deleted before they were handled, and nobody said so.
+    Unreported,
     /// No progress, or too late after a fault.
     Stall,
     /// A stop took too long.
@@ -79,25 +85,14 @@ impl fmt::Display for Violation {
 /// strict run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Known {
-    /// A process that slept through the loss of its partitions begins calls until it is told of the loss.
-    ForeignAfterSleep,
-    /// A stop while the group rebalances: the last commit waits behind the join, or is refused because the rebalance is
-    /// in progress, and is not tried again, so what was handled since the rebalance began is handled again.
-    DuplicateAfterStopInRebalance,
-    /// A stop or a drain gives up waits for another attempt; what was finished above such a record is handled again.
-    DuplicateAboveGivenUpRetry,
+    /// A record that lies twice in a retry topic can be handled again, also after later ones of its key.
+    ParkedTwice,
 }
 
 impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ForeignAfterSleep => "calls by a member that slept through its loss",
-            Self::DuplicateAfterStopInRebalance => {
-                "handled again after a stop in the middle of a rebalance"
-            }
-            Self::DuplicateAboveGivenUpRetry => {
-                "handled again after a stop or a drain that gave up a retry below"
-            }
+            Self::ParkedTwice => "handled again because it lies twice in a retry topic",
         })
     }
 }
@@ -114,6 +109,14 @@ pub(crate) struct Expectation {
     /// Times without some broker, or without the way to one.
     pub(crate) outages: usize,
     pub(crate) dead_letters: usize,
+    /// Records whose dead letter could not be written for a while.
+    pub(crate) delays: usize,
+    /// Times that the next offset was not there any more.
+    pub(crate) out_of_range: usize,
+    /// Records that were deleted before anybody had handled them.
+    pub(crate) deleted: usize,
+    /// Records that were parked.
+    pub(crate) parked: usize,
     /// Nothing but drained rebalances and clean stops, and no record that fails: nothing may be handled twice.
     pub(crate) no_duplicates: bool,
 }
@@ -136,6 +139,14 @@ pub(crate) struct Figures {
     pub(crate) calls: usize,
     pub(crate) duplicates: BTreeMap<Cause, usize>,
     pub(crate) dead_letters: usize,
+    /// Records whose dead letter could not be written for a while.
+    pub(crate) delays: usize,
+    /// Times that the next offset was not there any more.
+    pub(crate) out_of_range: usize,
+    /// Records that were deleted before anybody had handled them.
+    pub(crate) deleted: usize,
+    /// Records that were parked.
+    pub(crate) parked: usize,
     pub(crate) rebalances: usize,
     pub(crate) kills: usize,
     pub(crate) kills_in_flight: usize,
@@ -211,7 +222,9 @@ pub(crate) fn judge(evidence: &Evidence, expectation: Expectation) -> Judgement 
     commits::check(evidence, &history, &mut findings);
     let foreign = order::check(evidence, &history, &mut findings);
     let duplicates = duplicates::check(evidence, &history, expectation, &mut findings);
-    dead_letters::check(evidence, &mut findings);
+    dead_letters::check(evidence, &history, &mut findings);
+    denial::check(evidence, &history, &mut findings);
+    retention::check(evidence, &history, &mut findings);
     let recoveries = progress::check(evidence, &history, &mut findings);
     let figures = Figures {
         duplicates,
@@ -219,10 +232,12 @@ pub(crate) fn judge(evidence: &Evidence, expectation: Expectation) -> Judgement 
         recoveries,
         ..figures(evidence, &history)
     };
+    let mut inconclusive = missing(expectation, &figures);
+    inconclusive.append(&mut findings.doubts);
     Judgement {
         violations: findings.violations,
         known: findings.known,
-        inconclusive: missing(expectation, &figures),
+        inconclusive,
         figures,
     }
 }
@@ -232,9 +247,30 @@ pub(crate) fn judge(evidence: &Evidence, expectation: Expectation) -> Judgement 
 struct Findings {
     violations: Vec<Violation>,
     known: Vec<(Known, Violation)>,
+    /// What may be the machine's fault.
+    doubts: Vec<String>,
 }
 
+/// A machine on which a thread wakes up so late has no time to spare.
+const BUSY: Duration = Duration::from_millis(400);
+
 impl Findings {
+    /// Adds what took longer than it may, though less than twice as long on a machine that is busy proves nothing.
+    fn add_late(
+        &mut self,
+        promise: Promise,
+        (took, limit): (Duration, Duration),
+        lateness: Duration,
+        text: String,
+    ) {
+        if lateness >= BUSY && took < 2 * limit {
+            let text = format!("{text}, on a machine on which threads woke up {lateness:.1?} late");
+            self.doubts.push(text);
+        } else {
+            self.add(promise, text);
+        }
+    }
+
     fn add(&mut self, promise: Promise, text: impl Into<String>) {
         self.violations.push(Violation {
             promise,
@@ -260,6 +296,10 @@ fn figures(evidence: &Evidence, history: &History) -> Figures {
         finished: finishes.len(),
         calls: history.calls.len(),
         dead_letters: evidence.dead_letters.len(),
+        delays: history.delayed.len(),
+        out_of_range: history.out_of_range.len(),
+        deleted: retention::deleted(evidence, history).count(),
+        parked: history.copies.len(),
         rebalances: history
             .assignments
             .saturating_sub(workers_with_an_epoch.len().min(1)),
@@ -297,6 +337,22 @@ fn missing(expectation: Expectation, figures: &Figures) -> Vec<String> {
             expectation.dead_letters,
             figures.dead_letters,
         ),
+        (
+            "dead letters that could not be written",
+            expectation.delays,
+            figures.delays,
+        ),
+        (
+            "next offsets that were not there",
+            expectation.out_of_range,
+            figures.out_of_range,
+        ),
+        (
+            "records deleted unhandled",
+            expectation.deleted,
+            figures.deleted,
+        ),
+        ("parked records", expectation.parked, figures.parked),
         ("records", 1, figures.records),
     ];
     wanted

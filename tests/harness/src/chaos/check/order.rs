@@ -45,10 +45,13 @@ fn in_order(evidence: &Evidence, history: &History, findings: &mut Findings) {
                 call.attempt
             )
         };
+        let start = history.epochs[epoch].start.unwrap_or(0);
         let before = last.insert((epoch, key), (index, call.attempt));
         let first = match before {
             Some((same, attempt)) if same == index => {
-                if call.attempt != attempt + 1 {
+                let is_next = call.attempt == attempt + 1
+                    || history.may_be_next(call.at, epoch, call.attempt);
+                if !is_next {
                     findings.add(
                         Promise::Order,
                         format!("{} after attempt {attempt}", place()),
@@ -58,16 +61,23 @@ fn in_order(evidence: &Evidence, history: &History, findings: &mut Findings) {
             }
             Some((other, _)) if other > index => {
                 let text = format!("{} after offset {}", place(), records[other].offset);
-                findings.add(Promise::Order, text);
+                if history
+                    .copies
+                    .get(&call.at)
+                    .is_some_and(|all| all.len() > 1)
+                {
+                    findings.add_known(Known::ParkedTwice, Promise::Order, text);
+                } else {
+                    findings.add(Promise::Order, text);
+                }
                 continue;
             }
             Some((other, _)) => other,
-            None => {
-                let start = history.epochs[epoch].start.unwrap_or(0);
-                records.partition_point(|record| record.offset < start)
-            }
+            // What is parked lies below the epoch's start, and comes first.
+            None if !history.copies.is_empty() => 0,
+            None => records.partition_point(|record| record.offset < start),
         };
-        if call.attempt != 1 {
+        if call.attempt != 1 && !history.may_be_next(call.at, epoch, call.attempt) {
             findings.add(Promise::Order, format!("{} without the first one", place()));
         }
         for record in records.get(first..index).unwrap_or_default() {
@@ -75,8 +85,14 @@ fn in_order(evidence: &Evidence, history: &History, findings: &mut Findings) {
                 partition: call.at.partition,
                 offset: record.offset,
             };
-            let finished = history.finished_in(at, epoch);
-            if finished.is_some_and(|ns| ns <= call.begun) || record.is_gone {
+            let finished = if record.offset < start {
+                history.finished(at)
+            } else {
+                history.finished_in(at, epoch)
+            };
+            let declined = history.declined.get(&(at, epoch)).copied();
+            let settled = finished.into_iter().chain(declined).min();
+            if settled.is_some_and(|ns| ns <= call.begun) || record.is_gone {
                 continue;
             }
             let text = format!("{} before offset {} was finished", place(), record.offset);
@@ -215,12 +231,7 @@ fn own(evidence: &Evidence, history: &History, findings: &mut Findings) -> usize
             let since = between(other.from, call.begun);
             let other = &evidence.processes[other.process].name;
             let text = format!("{} when it had been {other}'s for {since:?}", place());
-            let slept = |(_, until): &(Nanos, Nanos)| from < *until && *until <= call.begun;
-            if process.suspensions.iter().any(slept) {
-                findings.add_known(Known::ForeignAfterSleep, Promise::Foreign, text);
-            } else {
-                findings.add(Promise::Foreign, text);
-            }
+            findings.add(Promise::Foreign, text);
         }
     }
     foreign

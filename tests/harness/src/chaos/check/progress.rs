@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::history::History;
 use super::{Findings, Promise};
-use crate::chaos::clock::{Nanos, between};
+use crate::chaos::clock::{Nanos, between, seconds};
 use crate::chaos::evidence::{End, Evidence, Strike, StrikeKind};
 use crate::chaos::ledger::{At, Partition};
 
@@ -43,7 +43,7 @@ fn ends(evidence: &Evidence, findings: &mut Findings) {
                 let took = between(*told, process.ended);
                 if took > limit {
                     let text = format!("{} took {took:?} to end, not {limit:?}", process.name);
-                    findings.add(Promise::Stop, text);
+                    findings.add_late(Promise::Stop, (took, limit), evidence.lateness, text);
                 }
             }
             End::ByItself(status) => {
@@ -54,6 +54,12 @@ fn ends(evidence: &Evidence, findings: &mut Findings) {
         }
     }
 }
+
+/// A partition that finishes nothing for so long stands still; usually tens of records are finished in that time.
+const STANDS: Nanos = seconds(1);
+
+/// A rebalance has begun by then: a process has started, or what it did is over.
+const SETTLES: Nanos = seconds(3);
 
 /// When records of a partition were there and when they were first finished, each in the order of time.
 struct Backlog {
@@ -68,11 +74,20 @@ impl Backlog {
         there > self.finished.partition_point(|at| *at <= ns)
     }
 
-    /// When something was finished next.
-    fn next(&self, ns: Nanos) -> Option<Nanos> {
-        self.finished
-            .get(self.finished.partition_point(|at| *at <= ns))
-            .copied()
+    /// When it went on after something that happened at this time: when something was finished next, or, if it stood still
+    /// a moment later, after that.
+    fn goes_on(&self, ns: Nanos) -> Option<Nanos> {
+        let first = self.finished.partition_point(|at| *at <= ns);
+        let mut goes_on = *self.finished.get(first)?;
+        for pair in self.finished[first..].windows(2) {
+            if pair[0] > ns + SETTLES {
+                break;
+            }
+            if pair[1] - pair[0] > STANDS && self.is_left(pair[0]) {
+                goes_on = pair[1];
+            }
+        }
+        Some(goes_on)
     }
 }
 
@@ -183,7 +198,7 @@ fn recoveries(
         let waiting = backlogs
             .values()
             .filter(|backlog| backlog.is_left(strike.ns));
-        let next: Option<Vec<Nanos>> = waiting.map(|backlog| backlog.next(strike.ns)).collect();
+        let next: Option<Vec<Nanos>> = waiting.map(|backlog| backlog.goes_on(strike.ns)).collect();
         let Some(next) = next else {
             continue; // never: told by `loss`
         };
@@ -191,12 +206,11 @@ fn recoveries(
             continue; // there was nothing to do
         };
         let took = between(strike.ns, recovered);
-        // The next fault begins a time of its own.
-        let is_alone = evidence.strikes[index + 1..]
-            .iter()
-            .take_while(|other| other.ns < recovered)
-            .next()
-            .is_none();
+        // The next fault begins a time of its own. But nobody who joins makes the group wait less for a dead member.
+        let is_of_it =
+            |other: &Strike| strike.kind == StrikeKind::Kill && other.kind == StrikeKind::Join;
+        let mut others = evidence.strikes[index + 1..].iter();
+        let is_alone = !others.any(|other| other.ns < recovered && !is_of_it(other));
         let is_out = outages
             .iter()
             .any(|(from, until)| *from < recovered && strike.ns < *until);
@@ -212,7 +226,7 @@ fn recoveries(
         recoveries.push((strike.kind, took));
         if took > limit {
             let text = format!("{took:?} after \"{}\", not {limit:?}", strike.what);
-            findings.add(Promise::Stall, text);
+            findings.add_late(Promise::Stall, (took, limit), evidence.lateness, text);
         }
     }
     recoveries
@@ -227,6 +241,6 @@ fn limit(evidence: &Evidence, strike: &Strike) -> Option<Duration> {
         StrikeKind::Terminate => Some(evidence.limits.grace + evidence.limits.rebalance_recovery),
         StrikeKind::Join => Some(evidence.limits.rebalance_recovery),
         StrikeKind::Healed => Some(evidence.limits.broker_recovery),
-        StrikeKind::Outage => None,
+        StrikeKind::Outage | StrikeKind::Denied | StrikeKind::Allowed | StrikeKind::Deleted => None,
     }
 }

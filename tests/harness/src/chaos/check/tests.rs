@@ -7,7 +7,8 @@ use super::duplicates::Cause;
 use super::{Expectation, Judgement, Known, Promise, Verdict, judge};
 use crate::chaos::clock::millis;
 use crate::chaos::evidence::{
-    Content, DeadLetter, End, Evidence, Process, Produced, Strike, StrikeKind,
+    Content, DeadLetter, Deletion, End, Evidence, ParkedCopy, Process, Produced, RetryTopic,
+    Strike, StrikeKind,
 };
 use crate::chaos::ledger::{At, Ending, Entry, Line, Partition};
 use crate::chaos::sampler::Sample;
@@ -399,7 +400,26 @@ fn twice_after_a_kill_is_allowed_above_a_record_that_held_the_commit() {
 }
 
 #[test]
-fn twice_above_a_record_whose_retry_was_given_up_is_held() {
+fn twice_after_a_loss_is_allowed_for_what_could_not_be_committed() {
+    let lost = |suspended| {
+        let first = Story::from(0, 0).handles(10, 0);
+        let first = match suspended {
+            Some(from) => first.suspended(from, 19_900),
+            None => first,
+        };
+        let first = first.line(20_000, Entry::Lost(vec![P])).stops(21_000);
+        let second = Story::from(19_000, 0).handles(19_100, 0).stops(21_000);
+        with(produced(&[OK]), [first, second], 1)
+    };
+
+    let judgement = passes(&lost(Some(1000)));
+    assert_eq!(judgement.figures.duplicates, [(Cause::Loss, 1)].into());
+    assert_eq!(broken(&lost(Some(10_000))), Promise::Duplicate);
+    assert_eq!(broken(&lost(None)), Promise::Duplicate);
+}
+
+#[test]
+fn twice_above_a_record_whose_retry_was_given_up_is_told() {
     let is_held = |is_gone| {
         let first = Story::from(0, 0)
             .begun(10, 0, 1)
@@ -418,10 +438,10 @@ fn twice_above_a_record_whose_retry_was_given_up_is_held() {
     };
 
     for is_gone in [false, true] {
-        let judgement = passes(&is_held(is_gone));
-        assert_eq!(judgement.figures.duplicates, [(Cause::Held, 1)].into());
-        let known = Known::DuplicateAboveGivenUpRetry;
-        assert_eq!(judgement.known_counts(), [(known, 1)].into());
+        let evidence = is_held(is_gone);
+        assert_eq!(broken(&evidence), Promise::Duplicate);
+        let causes = judged(&evidence).figures.duplicates;
+        assert_eq!(causes, [(Cause::Held, 1)].into());
     }
 }
 
@@ -579,44 +599,470 @@ fn a_call_after_another_member_got_the_partition_is_foreign() {
         .stops(9000);
     let heir = Story::from(6000, 1).handles(6100, 1).stops(9000);
 
-    let mut evidence = with(produced(&[OK, OK]), [zombie, heir], 2);
+    let judgement = judged(&with(produced(&[OK, OK]), [zombie, heir], 2));
 
-    let mut judgement = passes(&evidence);
-    assert_eq!(
-        judgement.known_counts(),
-        [(Known::ForeignAfterSleep, 1)].into()
-    );
-    judgement.be_strict();
-    assert_eq!(judgement.verdict(), Verdict::Fail);
-    evidence.processes[0].suspensions.clear();
-    assert!(judged(&evidence).counts().contains_key(&Promise::Foreign));
+    assert!(judgement.counts().contains_key(&Promise::Foreign));
+    assert_eq!(judgement.figures.foreign, 1);
 }
 
 #[test]
-fn twice_after_a_stop_in_a_rebalance_is_known() {
-    let stopped_at = |ms| {
+fn twice_after_a_stop_is_allowed_only_while_a_dead_member_is_waited_for() {
+    let stopped_at = |ms, kind| {
         let first = Story::from(0, 0).handles(10, 0).stops(ms);
         let second = Story::from(ms + 100, 0)
             .handles(ms + 110, 0)
             .stops(ms + 200);
         let mut evidence = with(produced(&[OK]), [first, second], 1);
-        evidence.strikes = vec![strike(0, StrikeKind::Kill)];
+        evidence.strikes = vec![strike(0, kind)];
         evidence
     };
 
-    let judgement = passes(&stopped_at(5000));
-    let known = Known::DuplicateAfterStopInRebalance;
-    assert_eq!(judgement.known_counts(), [(known, 1)].into());
-    assert_eq!(broken(&stopped_at(20_000)), Promise::Duplicate);
+    let judgement = passes(&stopped_at(5000, StrikeKind::Kill));
+    assert_eq!(judgement.figures.duplicates, [(Cause::Vigil, 1)].into());
+    let too_late = stopped_at(20_000, StrikeKind::Kill);
+    assert_eq!(broken(&too_late), Promise::Duplicate);
+    let nobody_died = stopped_at(2000, StrikeKind::Join);
+    assert_eq!(broken(&nobody_died), Promise::Duplicate);
 
     let expectation = Expectation {
         no_duplicates: true,
         ..Expectation::default()
     };
-    let mut judgement = judge(&stopped_at(5000), expectation);
-    assert_eq!(judgement.known_counts(), [(known, 1)].into());
-    judgement.be_strict();
+    let judgement = judge(&stopped_at(5000, StrikeKind::Kill), expectation);
     assert_eq!(judgement.counts(), [(Promise::Duplicate, 1)].into());
+}
+
+fn copy(offset: i64, stage: usize, ms: u64) -> ParkedCopy {
+    ParkedCopy {
+        at: at(offset),
+        stage,
+        offset,
+        ns: millis(ms),
+    }
+}
+
+/// The first record of a key fails twice and is parked at 30 ms, the second one follows it at 40 ms.
+fn parks() -> Story {
+    let parked = |attempts, offset| Entry::Parked {
+        at: at(offset),
+        attempts,
+    };
+    Story::from(0, 0)
+        .begun(10, 0, 1)
+        .ended(15, Ending::Failed)
+        .begun(20, 0, 2)
+        .ended(25, Ending::Failed)
+        .line(30, parked(2, 0))
+        .line(40, parked(0, 1))
+}
+
+fn parked(process: Process, others: impl IntoIterator<Item = Process>) -> Evidence {
+    let records = produced(&[("a", Kind::Transient { fails: 2 }), OK, OK]);
+    let mut evidence = with(records, std::iter::once(process).chain(others), 3);
+    evidence.parked = vec![copy(0, 1, 30), copy(1, 1, 40)];
+    evidence.samples = vec![sample(100, 2)];
+    evidence
+}
+
+#[test]
+fn what_lies_in_a_retry_topic_may_be_committed_past_but_not_before() {
+    let process = || {
+        parks()
+            .begun(600, 0, 3)
+            .ended(610, Ending::Ok)
+            .handles(620, 1)
+            .handles(640, 2)
+            .stops(1000)
+    };
+
+    let judgement = passes(&parked(process(), []));
+    assert_eq!(judgement.figures.parked, 2);
+
+    let mut too_early = parked(process(), []);
+    too_early.samples = vec![sample(35, 2)];
+    assert_eq!(broken(&too_early), Promise::Past);
+
+    let mut written_in_the_end = parked(process(), []);
+    written_in_the_end.parked[1].ns = millis(700);
+    assert_eq!(broken(&written_in_the_end), Promise::Past);
+}
+
+#[test]
+fn what_was_parked_and_never_handled_is_lost() {
+    let process = parks().begun(600, 0, 3).ended(610, Ending::Ok).stops(1000);
+    let mut evidence = parked(process, []);
+    evidence.produced.get_mut(&P).unwrap().truncate(2);
+
+    assert_eq!(broken(&evidence), Promise::Lost);
+}
+
+#[test]
+fn a_retry_topic_is_committed_to_its_end() {
+    let process = parks()
+        .begun(600, 0, 3)
+        .ended(610, Ending::Ok)
+        .handles(620, 1)
+        .handles(640, 2)
+        .stops(1000);
+    let mut evidence = parked(process, []);
+    evidence.retry_topics = vec![RetryTopic {
+        name: "g.t.retry.1s".into(),
+        number: 0,
+        committed: 1,
+        end: 2,
+    }];
+
+    assert_eq!(broken(&evidence), Promise::Unfinished);
+}
+
+#[test]
+fn the_key_of_a_parked_record_waits_for_it_also_in_other_hands() {
+    let moves = |first: i64, second: i64| {
+        let mut heir = Story::from(600, 2);
+        for (ms, offset) in [(610, first), (630, second)] {
+            let attempt = if offset == 0 { 3 } else { 1 };
+            heir = heir.begun(ms, offset, attempt).ended(ms + 5, Ending::Ok);
+        }
+        let heir = heir.handles(650, 2).stops(1000);
+        parked(parks().revoked(500, 0).stops(900), [heir])
+    };
+
+    passes(&moves(0, 1));
+    assert_eq!(broken(&moves(1, 0)), Promise::Order);
+
+    // The next record of the source passes both.
+    let heir = Story::from(600, 2)
+        .handles(605, 2)
+        .begun(620, 0, 3)
+        .ended(625, Ending::Ok)
+        .handles(630, 1)
+        .stops(1000);
+    let passed = parked(parks().revoked(500, 0).stops(900), [heir]);
+    assert_eq!(broken(&passed), Promise::Order);
+}
+
+#[test]
+fn an_attempt_of_a_parked_record_follows_those_that_it_had() {
+    let with_attempt = |attempt| {
+        let heir = Story::from(600, 2)
+            .begun(610, 0, attempt)
+            .ended(615, Ending::Ok)
+            .handles(620, 1)
+            .handles(640, 2)
+            .stops(1000);
+        parked(parks().revoked(500, 0).stops(900), [heir])
+    };
+
+    passes(&with_attempt(3));
+    assert_eq!(broken(&with_attempt(4)), Promise::Order);
+}
+
+#[test]
+fn what_lies_twice_in_a_retry_topic_is_known_to_be_handled_twice() {
+    let again = |copies: &[ParkedCopy]| {
+        let process = parks()
+            .begun(600, 0, 3)
+            .ended(610, Ending::Ok)
+            .handles(620, 1)
+            .handles(640, 2)
+            .begun(700, 0, 3)
+            .ended(710, Ending::Ok)
+            .stops(1000);
+        let mut evidence = parked(process, []);
+        evidence.parked.extend_from_slice(copies);
+        evidence
+    };
+
+    let mut twice = again(&[ParkedCopy {
+        offset: 2,
+        ..copy(0, 1, 50)
+    }]);
+    twice.dead_letters.clear();
+    let mut judgement = passes(&twice);
+    assert_eq!(judgement.known_counts(), [(Known::ParkedTwice, 2)].into());
+    judgement.be_strict();
+    assert_eq!(judgement.verdict(), Verdict::Fail);
+
+    let counts = judged(&again(&[])).counts();
+    assert!(counts.contains_key(&Promise::Order), "{counts:?}");
+    assert!(counts.contains_key(&Promise::Duplicate), "{counts:?}");
+}
+
+#[test]
+fn what_is_finished_in_a_retry_topic_is_held_by_what_lies_before_it_there() {
+    // Another key's first record is begun from the retry topic, and not finished when the worker is killed much later.
+    let killed = |is_before: bool| {
+        let parked = |offset| Entry::Parked {
+            at: at(offset),
+            attempts: 1,
+        };
+        let first = Story::from(0, 0)
+            .line(20, parked(0))
+            .line(30, parked(1))
+            .handles(600, 1)
+            .begun(700, 0, 2)
+            .killed(20_000);
+        let second = Story::from(27_000, 2)
+            .begun(27_100, 0, 2)
+            .ended(27_110, Ending::Ok)
+            .handles(27_200, 1)
+            .stops(28_000);
+        let records = produced(&[("b", Kind::Transient { fails: 1 }), OK]);
+        let mut evidence = with(records, [first, second], 2);
+        let place = |offset, place| ParkedCopy {
+            offset: place,
+            ..copy(offset, 1, 30)
+        };
+        evidence.parked = if is_before {
+            vec![place(0, 0), place(1, 1)]
+        } else {
+            vec![place(1, 0), place(0, 1)]
+        };
+        evidence
+    };
+
+    let judgement = passes(&killed(true));
+    assert_eq!(judgement.figures.duplicates, [(Cause::Kill, 1)].into());
+    assert_eq!(broken(&killed(false)), Promise::Duplicate);
+}
+
+#[test]
+fn a_batch_that_left_a_record_undone_has_had_an_attempt() {
+    let later = |is_told: bool| {
+        let story = Story::from(0, 0).begun(10, 0, 1).ended(15, Ending::Failed);
+        let passed = Entry::Passed {
+            at: at(1),
+            attempt: 1,
+        };
+        let story = if is_told {
+            story.line(20, passed)
+        } else {
+            story
+        };
+        let process = story
+            .begun(30, 0, 2)
+            .ended(35, Ending::Ok)
+            .begun(40, 1, 2)
+            .ended(45, Ending::Ok)
+            .stops(1000);
+        let records = produced(&[("a", Kind::Transient { fails: 1 }), OK]);
+        with(records, [process], 2)
+    };
+
+    passes(&later(true));
+    assert_eq!(broken(&later(false)), Promise::Order);
+}
+
+#[test]
+fn a_record_that_is_to_be_skipped_lets_the_next_one_pass_before_the_batch_ends() {
+    let passes_at = |how| {
+        let process = Story::from(0, 0)
+            .begun(10, 0, 1)
+            .ended(15, how)
+            .handles(20, 1)
+            .line(40, Entry::Skipped { at: at(0) })
+            .stops(1000);
+        with(produced(&[("a", Kind::Skip), OK]), [process], 2)
+    };
+
+    passes(&passes_at(Ending::Skip));
+    assert_eq!(broken(&passes_at(Ending::Failed)), Promise::Order);
+}
+
+#[test]
+fn a_record_that_followed_others_may_run_out_of_retry_topics() {
+    let given_up = |attempts| {
+        let process = Story::from(0, 0)
+            .line(
+                10,
+                Entry::Parked {
+                    at: at(0),
+                    attempts,
+                },
+            )
+            .line(
+                20,
+                Entry::DeadLettered {
+                    at: at(0),
+                    attempts: 2,
+                },
+            )
+            .stops(1000);
+        let records = produced(&[("a", Kind::Transient { fails: 2 })]);
+        let mut evidence = with(records, [process], 1);
+        evidence.dead_letters = vec![letter(0, "retryable")];
+        evidence
+    };
+
+    passes(&given_up(0));
+    assert_eq!(broken(&given_up(2)), Promise::DeadLetter);
+}
+
+#[test]
+fn a_record_that_batches_left_undone_may_be_given_up() {
+    let given_up = |is_passed: bool| {
+        let mut story = Story::from(0, 0);
+        if is_passed {
+            let (at, attempt) = (at(0), 1);
+            story = story.line(10, Entry::Passed { at, attempt });
+        }
+        let dead = Entry::DeadLettered {
+            at: at(0),
+            attempts: 2,
+        };
+        let mut evidence = with(produced(&[OK]), [story.line(20, dead).stops(1000)], 1);
+        evidence.dead_letters = vec![letter(0, "retryable")];
+        evidence
+    };
+
+    passes(&given_up(true));
+    assert_eq!(broken(&given_up(false)), Promise::DeadLetter);
+}
+
+/// A record that cannot be decoded, and many of other keys behind it; dead letters are denied from 1 s to 9 s.
+fn denied(handles: impl Fn(i64) -> u64) -> Evidence {
+    let keys: Vec<String> = (0..20).map(|n| format!("k{n}")).collect();
+    let mut kinds = vec![("a", Kind::Decode)];
+    kinds.extend(keys.iter().map(|key| (key.as_str(), Kind::Ok)));
+    let mut records = produced(&kinds);
+    for record in records.produced.get_mut(&P).unwrap() {
+        record.ns = millis(2000);
+    }
+    let mut story = Story::from(0, 0).line(2100, Entry::Delayed { at: at(0) });
+    for offset in 1..=20 {
+        story = story.handles(handles(offset), offset);
+    }
+    let process = story
+        .line(
+            10_000,
+            Entry::DeadLettered {
+                at: at(0),
+                attempts: 1,
+            },
+        )
+        .stops(30_000);
+    let mut evidence = with(records, [process], 21);
+    evidence.strikes = vec![
+        strike(1000, StrikeKind::Denied),
+        strike(9000, StrikeKind::Allowed),
+    ];
+    evidence.dead_letters = vec![letter(0, "decode")];
+    evidence
+}
+
+#[test]
+fn other_keys_go_on_while_dead_letters_are_denied() {
+    let number = |offset: i64| u64::try_from(offset).unwrap();
+
+    let judgement = passes(&denied(|offset| 2200 + 20 * number(offset)));
+    assert_eq!(judgement.figures.delays, 1);
+    let stands_still = denied(|offset| 9500 + 20 * number(offset));
+    assert_eq!(broken(&stands_still), Promise::Stall);
+}
+
+#[test]
+fn twice_above_a_dead_letter_that_was_denied_has_a_reason() {
+    let stops_in = |strikes: Vec<Strike>| {
+        let first = Story::from(0, 0)
+            .line(2100, Entry::Delayed { at: at(0) })
+            .handles(2200, 1)
+            .stops(5000);
+        let second = Story::from(5200, 0)
+            .line(
+                9500,
+                Entry::DeadLettered {
+                    at: at(0),
+                    attempts: 1,
+                },
+            )
+            .handles(9600, 1)
+            .stops(10_000);
+        let records = produced(&[("a", Kind::Decode), ("b", Kind::Ok)]);
+        let mut evidence = with(records, [first, second], 2);
+        evidence.dead_letters = vec![letter(0, "decode")];
+        evidence.strikes = strikes;
+        evidence
+    };
+
+    let judgement = passes(&stops_in(vec![
+        strike(1000, StrikeKind::Denied),
+        strike(9000, StrikeKind::Allowed),
+    ]));
+    assert_eq!(judgement.figures.duplicates, [(Cause::Denied, 1)].into());
+    assert_eq!(broken(&stops_in(Vec::new())), Promise::Duplicate);
+}
+
+#[test]
+fn what_counts_for_a_commit_is_when_the_records_below_were_finished_too() {
+    // The first record is finished while a dead member is waited for, the second one long before.
+    let stops_with = |kind| {
+        let first = Story::from(0, 0)
+            .begun(100, 1, 1)
+            .ended(110, Ending::Ok)
+            .handles(9000, 0)
+            .stops(9500);
+        let second = Story::from(9600, 0)
+            .handles(9700, 0)
+            .handles(9800, 1)
+            .stops(20_000);
+        let records = produced(&[OK, ("b", Kind::Ok)]);
+        let mut evidence = with(records, [first, second], 2);
+        evidence.strikes = vec![strike(8000, kind)];
+        evidence
+    };
+
+    let judgement = passes(&stops_with(StrikeKind::Kill));
+    assert_eq!(judgement.figures.duplicates, [(Cause::Vigil, 2)].into());
+    assert_eq!(broken(&stops_with(StrikeKind::Join)), Promise::Duplicate);
+}
+
+#[test]
+fn what_was_deleted_unhandled_is_in_a_report() {
+    let told = |text: &str| {
+        let process = Story::from(0, 0)
+            .handles(10, 0)
+            .line(20, Entry::OutOfRange(text.into()))
+            .handles(30, 3)
+            .stops(1000);
+        let mut evidence = with(produced(&[OK, OK, OK, OK]), [process], 4);
+        for record in &mut evidence.produced.get_mut(&P).unwrap()[..3] {
+            record.is_gone = true;
+        }
+        evidence.deletions = vec![Deletion {
+            partition: P,
+            before: 3,
+            ns: millis(15),
+        }];
+        evidence
+    };
+    let report =
+        |place: &str| format!("{place} is outside of what the broker has, 3 to 4; going on at 3");
+
+    let judgement = passes(&told(&report("t[0]: committed offset 1")));
+    assert_eq!(judgement.figures.deleted, 2);
+    assert_eq!(judgement.figures.out_of_range, 1);
+    passes(&told(&report("t[0]: the next offset 1")));
+    for text in [
+        report("t[0]: committed offset 2"),
+        report("t[1]: committed offset 1"),
+        "t[0]: committed offset 1 is outside of what the broker has, 2 to 4".into(),
+        "who knows".into(),
+    ] {
+        assert_eq!(broken(&told(&text)), Promise::Unreported, "{text}");
+    }
+}
+
+#[test]
+fn an_offset_that_is_out_of_range_without_a_deletion_is_told() {
+    let process = Story::from(0, 0)
+        .handles(10, 0)
+        .line(20, Entry::OutOfRange("t[0]: the next offset 1".into()))
+        .stops(1000);
+
+    assert_eq!(
+        broken(&with(produced(&[OK]), [process], 1)),
+        Promise::Unreported
+    );
 }
 
 #[test]
@@ -719,6 +1165,46 @@ fn a_fault_has_to_be_got_over_in_time() {
 }
 
 #[test]
+fn who_joins_after_a_kill_does_not_end_the_wait() {
+    let got_over_at = |ms, kind| {
+        let first = Story::from(0, 0).handles(10, 0).killed(1000);
+        let second = Story::from(ms - 10, 1).handles(ms, 1).stops(ms + 100);
+        let mut evidence = with(produced(&[OK, OK]), [first, second], 2);
+        evidence.strikes = vec![strike(1000, StrikeKind::Kill), strike(1500, kind)];
+        evidence
+    };
+
+    let judgement = passes(&got_over_at(8000, StrikeKind::Join));
+    assert_eq!(judgement.figures.recoveries.len(), 1);
+    assert_eq!(
+        broken(&got_over_at(20_000, StrikeKind::Join)),
+        Promise::Stall
+    );
+    // A time with two faults in it is no measure of either.
+    let judgement = passes(&got_over_at(20_000, StrikeKind::Suspend));
+    assert_eq!(judgement.figures.recoveries, []);
+}
+
+#[test]
+fn a_partition_that_stands_still_soon_after_a_join_has_not_got_over_it() {
+    let stands_until = |ms| {
+        let process = Story::from(0, 0)
+            .handles(1100, 0)
+            .handles(2000, 1)
+            .handles(ms, 2)
+            .stops(ms + 100);
+        let mut evidence = with(produced(&[OK, OK, OK]), [process], 3);
+        evidence.strikes = vec![strike(1000, StrikeKind::Join)];
+        evidence
+    };
+
+    let judgement = passes(&stands_until(8000));
+    let expected = (StrikeKind::Join, Duration::from_millis(7010));
+    assert_eq!(judgement.figures.recoveries, [expected]);
+    assert_eq!(broken(&stands_until(12_000)), Promise::Stall);
+}
+
+#[test]
 fn a_stop_takes_its_grace_and_two_seconds_at_most() {
     let evidence = |after| {
         let process = Story::from(0, 0).handles(10, 0).stops_late(1000, after);
@@ -727,6 +1213,20 @@ fn a_stop_takes_its_grace_and_two_seconds_at_most() {
 
     passes(&evidence(6900));
     assert_eq!(broken(&evidence(7100)), Promise::Stop);
+}
+
+#[test]
+fn a_busy_machine_is_in_doubt_for_up_to_twice_the_limit() {
+    let stops_after = |ms, lateness| {
+        let process = Story::from(0, 0).handles(10, 0).stops_late(1000, ms);
+        let mut evidence = with(produced(&[OK]), [process], 1);
+        evidence.lateness = Duration::from_millis(lateness);
+        judged(&evidence).verdict()
+    };
+
+    assert_eq!(stops_after(8000, 900), Verdict::Inconclusive);
+    assert_eq!(stops_after(8000, 100), Verdict::Fail);
+    assert_eq!(stops_after(15_000, 900), Verdict::Fail);
 }
 
 #[test]
@@ -761,6 +1261,22 @@ fn a_run_without_its_faults_proves_nothing() {
         },
         Expectation {
             dead_letters: 1,
+            ..Expectation::default()
+        },
+        Expectation {
+            delays: 1,
+            ..Expectation::default()
+        },
+        Expectation {
+            out_of_range: 1,
+            ..Expectation::default()
+        },
+        Expectation {
+            deleted: 1,
+            ..Expectation::default()
+        },
+        Expectation {
+            parked: 1,
             ..Expectation::default()
         },
     ];
