@@ -3,7 +3,7 @@
 //! Never its `StreamConsumer` or partition queues: both have open lost-wakeup bugs (rust-rdkafka #638, #840, #848).
 //! The rebalance callback only takes notes; the engine answers right after the poll that ran it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -133,6 +133,8 @@ impl ConsumerContext for MemberContext {
 pub(crate) struct KafkaConsumer {
     consumer: BaseConsumer<MemberContext>,
     unreadable_headers: Vec<(TopicPartition, Offset, usize)>,
+    /// Paused by us, assigned or not: librdkafka remembers it through a revoke (2.12.1, `RD_KAFKA_TOPPAR_F_APP_PAUSE`).
+    paused: HashSet<TopicPartition>,
 }
 
 impl KafkaConsumer {
@@ -141,6 +143,7 @@ impl KafkaConsumer {
         Ok(Self {
             consumer,
             unreadable_headers: Vec::new(),
+            paused: HashSet::new(),
         })
     }
 
@@ -161,6 +164,21 @@ impl KafkaConsumer {
                 .map_err(|error| client_error(&error, None))?;
         }
         Ok(list)
+    }
+
+    /// Reads these from there on; what is paused stays so.
+    fn read(&mut self, partitions: &[(TopicPartition, Position)]) -> Result<(), ClientError> {
+        let list = Self::list_with(partitions.iter().map(|(at, position)| {
+            let offset = match position {
+                Position::Beginning => rdkafka::Offset::Beginning,
+                Position::At(offset) => rdkafka::Offset::Offset(offset.0),
+            };
+            (at, offset)
+        }))?;
+        ours(match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
+            _ => self.consumer.assign(&list),
+        })
     }
 
     fn take_event(&mut self) -> Option<Polled> {
@@ -278,17 +296,14 @@ impl Consumer for KafkaConsumer {
     }
 
     fn assign(&mut self, partitions: &[(TopicPartition, Position)]) -> Result<(), ClientError> {
-        let list = Self::list_with(partitions.iter().map(|(at, position)| {
-            let offset = match position {
-                Position::Beginning => rdkafka::Offset::Beginning,
-                Position::At(offset) => rdkafka::Offset::Offset(offset.0),
-            };
-            (at, offset)
-        }))?;
-        ours(match self.consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
-            _ => self.consumer.assign(&list),
-        })
+        let paused = partitions.iter().map(|(at, _)| at);
+        let paused: Vec<_> = paused
+            .filter(|at| self.paused.contains(at))
+            .cloned()
+            .collect();
+        // Before anything is fetched, of which a resume would throw some away.
+        self.resume(&paused)?;
+        self.read(partitions)
     }
 
     fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
@@ -324,7 +339,7 @@ impl Consumer for KafkaConsumer {
             // Only the whole assignment can be given.
             _ => all.to_vec(),
         };
-        self.assign(&partitions)
+        self.read(&partitions)
     }
 
     fn store(&mut self, offsets: &[(TopicPartition, Offset)]) -> Result<(), ClientError> {
@@ -357,10 +372,17 @@ impl Consumer for KafkaConsumer {
     }
 
     fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        self.paused.extend(partitions.iter().cloned());
         ours(self.consumer.pause(&Self::list(partitions)))
     }
 
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        for at in partitions {
+            self.paused.remove(at);
+        }
         ours(self.consumer.resume(&Self::list(partitions)))
     }
 
