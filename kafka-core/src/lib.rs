@@ -36,7 +36,7 @@ pub mod testing;
 
 pub use batch::{Batch, BatchOutcome, BatchRecord, IntoBatchOutcome};
 #[cfg(feature = "embedded-broker")]
-pub use client::embedded::EmbeddedBroker;
+pub use client::embedded::{BrokerRequest, EmbeddedBroker};
 pub use config::{
     Acks, BootstrapServers, ClientOptions, Compression, Config, ConfigError, ConfigProblem,
     ConnectRetry, ConsumerOptions, Environment, GroupProtocol, IsolationLevel, MissingTopics,

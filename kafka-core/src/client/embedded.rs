@@ -5,11 +5,48 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use crate::config::{Config, GroupProtocol, MissingTopics};
 use crate::error::ClientError;
 
-type Job = Box<dyn FnOnce(&MockCluster<'static, rdkafka::producer::DefaultProducerContext>) + Send>;
+type Cluster = MockCluster<'static, rdkafka::producer::DefaultProducerContext>;
+type Job = Box<dyn FnOnce(&Cluster) + Send>;
+
+/// A kind of request that [`EmbeddedBroker::fail_requests`] can fail.
+///
+/// A member joins with `JoinGroup` only by the classic protocol (`GroupProtocol::Classic`);
+/// [`EmbeddedBroker::config`] sets the consumer protocol, whose heartbeats this broker always answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "Kafka's names")]
+pub enum BrokerRequest {
+    Produce,
+    Fetch,
+    ListOffsets,
+    OffsetCommit,
+    OffsetFetch,
+    FindCoordinator,
+    JoinGroup,
+    SyncGroup,
+    Heartbeat,
+}
+
+impl BrokerRequest {
+    fn key(self) -> RDKafkaApiKey {
+        match self {
+            Self::Produce => RDKafkaApiKey::Produce,
+            Self::Fetch => RDKafkaApiKey::Fetch,
+            Self::ListOffsets => RDKafkaApiKey::ListOffsets,
+            Self::OffsetCommit => RDKafkaApiKey::OffsetCommit,
+            Self::OffsetFetch => RDKafkaApiKey::OffsetFetch,
+            Self::FindCoordinator => RDKafkaApiKey::FindCoordinator,
+            Self::JoinGroup => RDKafkaApiKey::JoinGroup,
+            Self::SyncGroup => RDKafkaApiKey::SyncGroup,
+            Self::Heartbeat => RDKafkaApiKey::Heartbeat,
+        }
+    }
+}
 
 /// A broker for examples and tests that needs nothing installed. Everything it holds is in memory and gone with it.
 ///
@@ -92,12 +129,66 @@ impl EmbeddedBroker {
     /// # Errors
     /// The topic exists already.
     pub fn create_topic(&self, topic: &str, partitions: u32) -> Result<(), ClientError> {
-        let (done, result) = channel();
         let topic = topic.to_owned();
         let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
-        let job: Job = Box::new(move |cluster| {
+        self.ask(move |cluster| {
             let created = cluster.create_topic(&topic, partitions, 1);
-            let _ = done.send(created.map_err(|error| ClientError::Other(error.to_string())));
+            created.map_err(|error| ClientError::Other(error.to_string()))
+        })
+    }
+
+    /// Answers the next requests of a kind with an error, so many times; those of every client. The codes are [Kafka's]:
+    /// 6 `NOT_LEADER_OR_FOLLOWER`, 14 `COORDINATOR_LOAD_IN_PROGRESS`, 25 `UNKNOWN_MEMBER_ID`, 29
+    /// `TOPIC_AUTHORIZATION_FAILED`, and so on.
+    ///
+    /// ```no_run
+    /// # fn example(broker: &kafka_core::EmbeddedBroker) -> Result<(), kafka_core::ClientError> {
+    /// use kafka_core::BrokerRequest;
+    ///
+    /// broker.fail_requests(BrokerRequest::OffsetCommit, 25, 1)?; // "you are no member": what does my service do?
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such code.
+    ///
+    /// [Kafka's]: https://kafka.apache.org/protocol#protocol_error_codes
+    pub fn fail_requests(
+        &self,
+        request: BrokerRequest,
+        error_code: i16,
+        times: usize,
+    ) -> Result<(), ClientError> {
+        let error = RDKafkaRespErr::try_from(i32::from(error_code))
+            .map_err(|_| ClientError::Settings(format!("Kafka has no error code {error_code}")))?;
+        self.ask(move |cluster| {
+            cluster.request_errors(request.key(), &vec![error; times]);
+            Ok(())
+        })
+    }
+
+    /// Answers requests of a kind as they should be, from now on: what is left of
+    /// [`fail_requests`](Self::fail_requests) is forgotten.
+    ///
+    /// # Errors
+    /// The broker is gone.
+    pub fn answer_requests(&self, request: BrokerRequest) -> Result<(), ClientError> {
+        self.ask(move |cluster| {
+            cluster.clear_request_errors(request.key());
+            Ok(())
+        })
+    }
+
+    /// Has the broker's thread do something, and waits for it.
+    fn ask(
+        &self,
+        job: impl FnOnce(&Cluster) -> Result<(), ClientError> + Send + 'static,
+    ) -> Result<(), ClientError> {
+        let (done, result) = channel();
+        let job: Job = Box::new(move |cluster| {
+            // Who asked waits for it.
+            let _ = done.send(job(cluster));
         });
         let gone = || ClientError::Other("the embedded broker's thread ended".into());
         self.jobs

@@ -90,7 +90,7 @@ impl Engine {
                 partition.next_offset = Some(offset);
             }
         }
-        // An assignment resets pauses.
+        // Whether a client keeps pauses through this is its own affair.
         let paused: Vec<_> = self
             .dispatch
             .partitions

@@ -1,11 +1,11 @@
 //! Forbids and allows, in Kafka's own protocol: the client has no requests for it, and the
 //! command line tool needs a second of Java for what takes milliseconds.
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::wire::{self, Answer, text};
 use crate::{KafkaCluster, Node, RigError};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -128,73 +128,9 @@ fn filter(topic: &str, permission: u8) -> Vec<u8> {
     bytes
 }
 
-fn text(text: &str) -> Vec<u8> {
-    let length = u16::try_from(text.len()).unwrap_or_default();
-    [&length.to_be_bytes()[..], text.as_bytes()].concat()
-}
-
-/// Sends a request over a connection of its own and returns the answer.
+/// Sends a request and returns the answer, from behind its throttle time.
 fn ask(node: &Node, key: i16, body: &[u8]) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect(node.bootstrap_servers())?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    let mut request = [key.to_be_bytes(), VERSION.to_be_bytes()].concat();
-    request.extend([0; 4]); // correlation id
-    request.extend(text("test-support"));
-    request.extend(body);
-    let length = u32::try_from(request.len()).unwrap_or_default();
-    stream.write_all(&[&length.to_be_bytes(), &request[..]].concat())?;
-
-    let mut length = [0; 4];
-    stream.read_exact(&mut length)?;
-    let mut bytes = vec![0; u32::from_be_bytes(length) as usize];
-    stream.read_exact(&mut bytes)?;
-    let mut answer = Answer { bytes, read: 0 };
-    answer.skip(8); // correlation id, throttle time
+    let mut answer = wire::ask(node, key, VERSION, body)?;
+    answer.skip(4);
     Ok(answer)
-}
-
-/// What a node answered, read from its start. Past its end there are zeros.
-struct Answer {
-    bytes: Vec<u8>,
-    read: usize,
-}
-
-impl Answer {
-    /// Reads an error code and its message.
-    fn accepted(&mut self, doing: &str) -> Result<(), RigError> {
-        let code = i16::from_be_bytes(self.next());
-        let message = self.text();
-        if code == 0 {
-            return Ok(());
-        }
-        Err(RigError::NotDone {
-            doing: doing.into(),
-            code,
-            message,
-        })
-    }
-
-    /// Reads a text that may be null.
-    fn text(&mut self) -> String {
-        let length = i16::from_be_bytes(self.next());
-        let from = self.read;
-        self.skip(usize::try_from(length).unwrap_or_default());
-        let bytes = self.bytes.get(from..self.read).unwrap_or_default();
-        String::from_utf8_lossy(bytes).into_owned()
-    }
-
-    fn i32(&mut self) -> i32 {
-        i32::from_be_bytes(self.next())
-    }
-
-    fn next<const BYTES: usize>(&mut self) -> [u8; BYTES] {
-        let from = self.read;
-        self.skip(BYTES);
-        let bytes = self.bytes.get(from..self.read).unwrap_or_default();
-        bytes.try_into().unwrap_or([0; BYTES])
-    }
-
-    fn skip(&mut self, bytes: usize) {
-        self.read += bytes;
-    }
 }

@@ -24,6 +24,8 @@
 //! | `cluster`, `node` | [`KafkaCluster`], [`Node`]: start, kill, suspend, start again |
 //! | `proxy` | [`Proxy`]: delays, cuts, resets, holds and spoils what a node and its clients send each other |
 //! | `acl` | [`KafkaCluster::deny_write`]: a topic that nobody may write to |
+//! | `membership` | [`KafkaCluster::expel`]: a group whose members are none any more |
+//! | `wire` | the requests of these two |
 //! | `topics`, `record` | [`Topics`]: what a test asks of or puts into a cluster |
 //! | `waiting` | [`eventually`] and [`unique_name`] |
 //! | `process` | [`WatchedProcess`]: a child that cannot outlive the test |
@@ -34,6 +36,7 @@ mod cluster;
 mod error;
 mod jars;
 mod java;
+mod membership;
 mod node;
 mod port;
 mod process;
@@ -44,6 +47,7 @@ mod tls;
 mod topics;
 mod trial;
 mod waiting;
+mod wire;
 
 pub use cluster::{ClusterBuilder, KafkaCluster};
 pub use error::RigError;

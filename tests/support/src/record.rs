@@ -6,12 +6,18 @@ use rdkafka::producer::FutureRecord;
 /// A record to produce. Without [`value`](Self::value) it is a tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRecord {
-    pub(crate) topic: String,
-    partition: Option<i32>,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<(String, Option<Vec<u8>>)>,
-    timestamp: Option<i64>,
+    /// Where it is to be written.
+    pub topic: String,
+    /// The partition, if not by key.
+    pub partition: Option<i32>,
+    /// Its key, if not null.
+    pub key: Option<Vec<u8>>,
+    /// Its value; `None` for a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// Its headers in order; names may repeat.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// Milliseconds since 1970, if not now.
+    pub timestamp: Option<i64>,
 }
 
 impl NewRecord {

@@ -20,6 +20,12 @@ pub type TestResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 type TestBody = Box<dyn FnOnce(&KafkaCluster, Duration) -> TestResult + Send>;
 
+enum Body {
+    /// Needs no cluster, so none is started for it.
+    Local(Box<dyn FnOnce() -> TestResult + Send>),
+    Cluster(TestBody),
+}
+
 /// Long enough for a rebalance after a lost session, short enough for a CI log.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(90);
 
@@ -59,11 +65,15 @@ pub struct Suite {
 struct Test {
     name: String,
     needs: Needs,
-    body: TestBody,
+    body: Body,
+    /// Shown before its name.
+    kind: String,
+    is_ignored: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Needs {
+    Nothing,
     AnyCluster,
     OwnCluster,
 }
@@ -117,12 +127,47 @@ impl Suite {
         self.add(name.into(), Needs::OwnCluster, test)
     }
 
-    fn add<F>(mut self, name: String, needs: Needs, test: F) -> Self
+    /// Adds a test that needs no cluster, and bounds its time by itself.
+    pub fn local_test<F>(self, name: impl Into<String>, test: F) -> Self
+    where
+        F: FnOnce() -> TestResult + Send + 'static,
+    {
+        self.push(name.into(), Needs::Nothing, Body::Local(Box::new(test)))
+    }
+
+    /// Says something about the test that was added last: it stands before its name in what is
+    /// printed.
+    pub fn remark(mut self, remark: impl Into<String>) -> Self {
+        if let Some(test) = self.tests.last_mut() {
+            test.kind = remark.into();
+        }
+        self
+    }
+
+    /// Does not run the test that was added last, and prints the reason before its name.
+    pub fn ignore(mut self, reason: impl Into<String>) -> Self {
+        if let Some(test) = self.tests.last_mut() {
+            test.is_ignored = true;
+        }
+        self.remark(reason)
+    }
+
+    fn add<F>(self, name: String, needs: Needs, test: F) -> Self
     where
         F: AsyncFnOnce(&KafkaCluster) -> TestResult + Send + 'static,
     {
         let body: TestBody = Box::new(move |cluster, limit| block_on(limit, test(cluster)));
-        self.tests.push(Test { name, needs, body });
+        self.push(name, needs, Body::Cluster(body))
+    }
+
+    fn push(mut self, name: String, needs: Needs, body: Body) -> Self {
+        self.tests.push(Test {
+            name,
+            needs,
+            body,
+            kind: String::new(),
+            is_ignored: false,
+        });
         self
     }
 
@@ -161,16 +206,24 @@ impl std::fmt::Debug for Suite {
 
 impl Test {
     fn into_trial(self, source: &Source, shared: Weak<SharedCluster>, limit: Duration) -> Trial {
-        let Self { name, needs, body } = self;
-        let trial = Trial::test(name, move || {
-            let cluster = shared
-                .upgrade()
-                .ok_or_else(|| Failed::from("the suite is over"))?
-                .get()?;
-            body(&cluster, limit).map_err(|error| Failed::from(with_causes(error.as_ref())))
+        let trial = Trial::test(self.name, move || {
+            let result = match self.body {
+                Body::Local(body) => body(),
+                Body::Cluster(body) => {
+                    let cluster = shared
+                        .upgrade()
+                        .ok_or_else(|| Failed::from("the suite is over"))?
+                        .get()?;
+                    body(&cluster, limit)
+                }
+            };
+            result.map_err(|error| Failed::from(with_causes(error.as_ref())))
         });
-        match source.obstacle_for(needs) {
-            None => trial,
+        if self.is_ignored {
+            return trial.with_kind(self.kind).with_ignored_flag(true);
+        }
+        match source.obstacle_for(self.needs) {
+            None => trial.with_kind(self.kind),
             Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
         }
     }
@@ -194,6 +247,7 @@ impl Source {
     /// Returns why a test cannot run.
     fn obstacle_for(&self, needs: Needs) -> Option<String> {
         match (self, needs) {
+            (_, Needs::Nothing) => None,
             (Self::Missing(reason), _) => Some(reason.clone()),
             (Self::External(_), Needs::OwnCluster) => {
                 Some("needs a cluster of its own, KAFKA_BOOTSTRAP_SERVERS is set".into())
@@ -321,6 +375,7 @@ mod tests {
                 Some("no Java 17 on PATH")
             );
         }
+        assert_eq!(source.obstacle_for(Needs::Nothing), None);
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl ConsumerContext for MemberContext {
 pub(crate) struct KafkaConsumer {
     consumer: BaseConsumer<MemberContext>,
     unreadable_headers: Vec<(TopicPartition, Offset, usize)>,
-    /// librdkafka keeps a pause until it is told otherwise: also while a partition is another member's.
+    /// Paused by us, assigned or not: librdkafka remembers it through a revoke (2.12.1, `RD_KAFKA_TOPPAR_F_APP_PAUSE`).
     paused: HashSet<TopicPartition>,
 }
 
@@ -164,6 +164,21 @@ impl KafkaConsumer {
                 .map_err(|error| client_error(&error, None))?;
         }
         Ok(list)
+    }
+
+    /// Reads these from there on; what is paused stays so.
+    fn read(&mut self, partitions: &[(TopicPartition, Position)]) -> Result<(), ClientError> {
+        let list = Self::list_with(partitions.iter().map(|(at, position)| {
+            let offset = match position {
+                Position::Beginning => rdkafka::Offset::Beginning,
+                Position::At(offset) => rdkafka::Offset::Offset(offset.0),
+            };
+            (at, offset)
+        }))?;
+        ours(match self.consumer.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
+            _ => self.consumer.assign(&list),
+        })
     }
 
     fn take_event(&mut self) -> Option<Polled> {
@@ -287,27 +302,14 @@ impl Consumer for KafkaConsumer {
     }
 
     fn assign(&mut self, partitions: &[(TopicPartition, Position)]) -> Result<(), ClientError> {
-        let list = Self::list_with(partitions.iter().map(|(at, position)| {
-            let offset = match position {
-                Position::Beginning => rdkafka::Offset::Beginning,
-                Position::At(offset) => rdkafka::Offset::Offset(offset.0),
-            };
-            (at, offset)
-        }))?;
-        ours(match self.consumer.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
-            _ => self.consumer.assign(&list),
-        })?;
-        // Only what is paused: to resume another one can cost it the records that are on their way (version barriers).
-        let stale = partitions.iter().map(|(at, _)| at);
-        let stale: Vec<_> = stale
-            .filter(|at| self.paused.contains(*at))
+        let paused = partitions.iter().map(|(at, _)| at);
+        let paused: Vec<_> = paused
+            .filter(|at| self.paused.contains(at))
             .cloned()
             .collect();
-        if stale.is_empty() {
-            return Ok(());
-        }
-        self.resume(&stale)
+        // Before anything is fetched, of which a resume would throw some away.
+        self.resume(&paused)?;
+        self.read(partitions)
     }
 
     fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
@@ -343,7 +345,7 @@ impl Consumer for KafkaConsumer {
             // Only the whole assignment can be given.
             _ => all.to_vec(),
         };
-        self.assign(&partitions)
+        self.read(&partitions)
     }
 
     fn store(&mut self, offsets: &[(TopicPartition, Offset)]) -> Result<(), ClientError> {
@@ -388,6 +390,9 @@ impl Consumer for KafkaConsumer {
     }
 
     fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), ClientError> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
         for at in partitions {
             self.paused.remove(at);
         }
