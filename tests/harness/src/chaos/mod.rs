@@ -9,20 +9,15 @@
 //! | `sampler` | what is committed, over time |
 //! | `evidence`, `check` | what was left behind, and its judge, which does no I/O |
 //! | `report`, `timeline` | the result for people |
-//! | `random`, `clock`, `interrupt`, `progress` | small things |
 
 mod check;
-mod clock;
 mod conductor;
 mod evidence;
 mod fault;
 mod fleet;
-mod interrupt;
 mod ledger;
 mod network;
 mod profile;
-mod progress;
-mod random;
 mod report;
 mod sampler;
 mod scenario;
@@ -40,6 +35,9 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use test_support::DEFAULT_VERSION;
+
+// For all files of this folder; `limits` has them, too.
+use crate::{clock, interrupt, progress, random};
 
 use self::check::{Judgement, Verdict, judge};
 use self::conductor::Stage;
