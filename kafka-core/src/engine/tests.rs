@@ -370,6 +370,23 @@ async fn what_waits_for_long_does_not_keep_its_neighbours_in_memory() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn large_records_are_not_taken_far_past_the_share() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::start(gated(&seen, &gate)).await;
+    let value = "x".repeat(100_000);
+    for key in 0..100 {
+        bench.append(&format!("k{key}"), &value);
+    }
+
+    bench.pass(Duration::from_secs(1)).await;
+
+    // A share of 1 MiB, and at most one poll of as much; the buffers of batches grow by doubling.
+    let held = bench.monitor.status().partitions[0].held_bytes;
+    assert!(held < 4 << 20, "{held}");
+    assert!(bench.broker.is_paused(&at(0)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unfinished_record_holds_back_the_commit() {
     let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
     let slow = gated(&seen, &gate);
