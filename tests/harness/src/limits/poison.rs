@@ -19,7 +19,11 @@ const GOOD: Recipe = Recipe {
 
 const RECORDS: u64 = 600_000;
 
-const LIMIT: Duration = Duration::from_mins(1);
+/// So long that the handlers are the limit and not the processors, which the broker uses, too: what is asked is whether
+/// records that fail get in the way of others. What they cost by themselves shows with shorter calls.
+const JUDGED_MS: u64 = 10;
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) fn measure(stage: &Stage<'_>, pairs: u32) -> anyhow::Result<Vec<Line>> {
     let clean = stage.topic("good", GOOD, RECORDS)?;
@@ -29,7 +33,7 @@ pub(crate) fn measure(stage: &Stage<'_>, pairs: u32) -> anyhow::Result<Vec<Line>
     };
     let mixed = stage.topic("mixed", mixed, RECORDS)?;
     let mut lines = Vec::new();
-    for work_ms in [1, 0] {
+    for work_ms in [JUDGED_MS, 1, 0] {
         let (mut rates, mut has_failed) = (Vec::new(), true);
         for number in 1..=pairs {
             progress(&format!("  {work_ms} ms: pair {number} of {pairs}"));
@@ -46,17 +50,15 @@ pub(crate) fn measure(stage: &Stage<'_>, pairs: u32) -> anyhow::Result<Vec<Line>
                 rates.push(Pair { without, with });
             }
         }
+        let is_judged = work_ms == JUDGED_MS;
         lines.push(Line {
-            figure: match work_ms {
-                0 => "4 % poison: rate of the good records, handlers without work".into(),
-                _ => format!("4 % poison: rate of the good records, handlers wait {work_ms} ms"),
-            },
-            limit: if work_ms == 0 { "none" } else { ">= 90 %" }.into(),
+            figure: format!("4 % poison: rate of the good records, calls of {work_ms} ms"),
+            limit: if is_judged { ">= 90 %" } else { "none" }.into(),
             measured: rate_text(&rates),
-            verdict: match (work_ms, has_failed) {
-                (0, _) => Verdict::Information,
-                (_, false) => Verdict::Inconclusive,
-                _ => rate::judge(&rates),
+            verdict: match (is_judged, has_failed) {
+                (false, _) => Verdict::Information,
+                (true, false) => Verdict::Inconclusive,
+                (true, true) => rate::judge(&rates),
             },
         });
     }

@@ -152,6 +152,9 @@ impl Service {
         limit: Duration,
     ) -> anyhow::Result<Option<f64>> {
         let is_done = self.wait(interrupt, limit, |this| this.counts.good >= records)?;
+        if !is_done {
+            progress(&format!("    not done in time: {:?}", self.counts));
+        }
         // Of one that is not done: what it did in all the time it had.
         let last = if is_done {
             self.counts.last_ns

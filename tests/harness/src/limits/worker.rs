@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -158,11 +158,19 @@ pub(crate) struct Counts {
     pub(crate) last_ns: Nanos,
     pub(crate) retries: u64,
     pub(crate) dead_letters: u64,
+    /// Dead letters that could not be written at once.
+    pub(crate) delays: u64,
+    pub(crate) last_delay: Option<String>,
     pub(crate) pauses: u64,
     pub(crate) breaker_openings: u64,
     /// The most that was held at a time, as seen now and then.
     pub(crate) most_in_flight: u64,
     pub(crate) most_held_bytes: u64,
+    /// What is held now, and why nothing more comes.
+    pub(crate) in_flight: u64,
+    pub(crate) held_bytes: u64,
+    pub(crate) paused_partitions: u64,
+    pub(crate) open_breakers: u64,
 }
 
 /// How often the counts are told.
@@ -285,6 +293,8 @@ struct Ledger {
     last: AtomicU64,
     retries: AtomicU64,
     dead_letters: AtomicU64,
+    delays: AtomicU64,
+    last_delay: Mutex<Option<String>>,
     pauses: AtomicU64,
     breaker_openings: AtomicU64,
     most_in_flight: AtomicU64,
@@ -301,6 +311,8 @@ impl Ledger {
             last: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             dead_letters: AtomicU64::new(0),
+            delays: AtomicU64::new(0),
+            last_delay: Mutex::default(),
             pauses: AtomicU64::new(0),
             breaker_openings: AtomicU64::new(0),
             most_in_flight: AtomicU64::new(0),
@@ -334,10 +346,19 @@ impl Ledger {
             last_ns: self.last.load(Relaxed),
             retries: self.retries.load(Relaxed),
             dead_letters: self.dead_letters.load(Relaxed),
+            delays: self.delays.load(Relaxed),
+            last_delay: lock(&self.last_delay).clone(),
             pauses: self.pauses.load(Relaxed),
             breaker_openings: self.breaker_openings.load(Relaxed),
             most_in_flight: self.most_in_flight.load(Relaxed),
             most_held_bytes: self.most_held_bytes.load(Relaxed),
+            in_flight: in_flight as u64,
+            held_bytes: held as u64,
+            paused_partitions: partitions().filter(|one| one.is_paused).count() as u64,
+            open_breakers: groups
+                .iter()
+                .map(|one| one.open_breakers.len() as u64)
+                .sum(),
         }));
     }
 
@@ -345,12 +366,13 @@ impl Ledger {
         let mut line = serde_json::to_vec(note).unwrap_or_default();
         line.push(b'\n');
         // Whoever reads misses it, and says so.
-        let _ = self
-            .out
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .write_all(&line);
+        let _ = lock(&self.out).write_all(&line);
     }
+}
+
+/// Held for a line, which does not panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts what the runtime tells.
@@ -380,6 +402,10 @@ impl Observer for Scribe {
             }
             Event::Retrying { .. } => &self.0.retries,
             Event::DeadLettered { .. } => &self.0.dead_letters,
+            Event::DeadLetterDelayed { error, .. } => {
+                *lock(&self.0.last_delay) = Some(error.to_string());
+                &self.0.delays
+            }
             Event::Paused { .. } => &self.0.pauses,
             Event::BreakerOpened { .. } => &self.0.breaker_openings,
             _ => return,
