@@ -55,6 +55,10 @@ pub(crate) struct LimitsArgs {
     #[arg(long, default_value_t = 3)]
     pairs: u32,
 
+    /// A property for librdkafka in the services that are measured, to try it; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    property: Vec<String>,
+
     /// Version of Apache Kafka
     #[arg(long, value_name = "VERSION", default_value = DEFAULT_VERSION)]
     kafka: String,
@@ -137,6 +141,7 @@ fn measure(
         tokio,
         interrupt,
         folder: scratch.path().to_owned(),
+        properties: args.property.clone(),
     };
     let figures = match &*args.only {
         [] => Figure::value_variants(),
@@ -206,6 +211,9 @@ fn command(args: &LimitsArgs) -> String {
     for figure in &args.only {
         line.push_str(" --only ");
         line.push_str(&figure.name());
+    }
+    for property in &args.property {
+        let _ = write!(line, " --property {property}");
     }
     for (option, value, default) in [
         ("minutes", args.minutes.to_string(), "1"),

@@ -19,9 +19,9 @@ const GOOD: Recipe = Recipe {
 
 const RECORDS: u64 = 600_000;
 
-/// So long that the handlers are the limit and not the processors, which the broker uses, too: what is asked is whether
-/// records that fail get in the way of others. What they cost by themselves shows with shorter calls.
-const JUDGED_MS: u64 = 10;
+/// How long calls take. With the longest, records that fail may only get in the way of others; with 1 ms two processors
+/// are the limit, and what a dead letter costs shows, too. Without work it is nothing but that: no limit is meant for it.
+const WORK_MS: [u64; 3] = [10, 1, 0];
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -33,7 +33,7 @@ pub(crate) fn measure(stage: &Stage<'_>, pairs: u32) -> anyhow::Result<Vec<Line>
     };
     let mixed = stage.topic("mixed", mixed, RECORDS)?;
     let mut lines = Vec::new();
-    for work_ms in [JUDGED_MS, 1, 0] {
+    for work_ms in WORK_MS {
         let (mut rates, mut has_failed) = (Vec::new(), true);
         for number in 1..=pairs {
             progress(&format!("  {work_ms} ms: pair {number} of {pairs}"));
@@ -50,7 +50,7 @@ pub(crate) fn measure(stage: &Stage<'_>, pairs: u32) -> anyhow::Result<Vec<Line>
                 rates.push(Pair { without, with });
             }
         }
-        let is_judged = work_ms == JUDGED_MS;
+        let is_judged = work_ms > 0;
         lines.push(Line {
             figure: format!("4 % poison: rate of the good records, calls of {work_ms} ms"),
             limit: if is_judged { ">= 90 %" } else { "none" }.into(),

@@ -35,6 +35,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) tokio: &'a tokio::runtime::Runtime,
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) folder: PathBuf,
+    /// For librdkafka, in every service.
+    pub(crate) properties: Vec<String>,
 }
 
 impl Stage<'_> {
@@ -76,6 +78,7 @@ impl Stage<'_> {
             hang: Hang::Off,
             fails: false,
             has_breaker: true,
+            property: self.properties.clone(),
         }
     }
 

@@ -49,6 +49,9 @@ pub(crate) struct WorkerArgs {
     pub(crate) fails: bool,
     #[arg(long, action = ArgAction::Set)]
     pub(crate) has_breaker: bool,
+    /// A property for librdkafka, as NAME=VALUE
+    #[arg(long)]
+    pub(crate) property: Vec<String>,
 }
 
 /// How a call hangs.
@@ -85,6 +88,9 @@ impl WorkerArgs {
         option("hang", self.hang.name());
         option("fails", self.fails.to_string());
         option("has-breaker", self.has_breaker.to_string());
+        for property in &self.property {
+            option("property", property.clone());
+        }
         line
     }
 }
@@ -214,12 +220,18 @@ async fn work(args: &WorkerArgs, ledger: &Arc<Ledger>) -> anyhow::Result<()> {
             initial: Duration::from_millis(100),
             max: Duration::from_millis(400),
         });
-    let config = Config::new()
+    let mut config = Config::new()
         .bootstrap_servers(args.servers.as_str())
         .ssl(false)
         .group_id(&args.group)
         .max_in_flight_bytes(args.max_in_flight_bytes)
         .max_call_age(Duration::from_millis(args.max_call_age_ms));
+    for property in &args.property {
+        let (name, value) = property
+            .split_once('=')
+            .context("write a property as NAME=VALUE")?;
+        config = config.property(name, value);
+    }
     let runtime = Runtime::builder()
         .config(config)
         .handlers(vec![handler])
