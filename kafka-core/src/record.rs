@@ -130,6 +130,10 @@ struct Span {
 impl Span {
     const ABSENT: Self = Self { start: 1, end: 0 };
 
+    fn len(self) -> usize {
+        self.end.saturating_sub(self.start) as usize
+    }
+
     fn slice(self, bytes: &[u8]) -> Option<&[u8]> {
         bytes.get(self.start as usize..self.end as usize)
     }
@@ -202,8 +206,70 @@ impl RecordBatch {
     }
 
     pub(crate) fn value_len(&self, index: usize) -> usize {
-        let value = self.entries[index].value;
-        value.end.saturating_sub(value.start) as usize
+        self.entries[index].value.len()
+    }
+
+    /// Copies one of the records into a batch of its own, where that is the first: it can wait there for long, and
+    /// keeps nothing else in memory.
+    pub(crate) fn alone(self: &Arc<Self>, at: usize) -> Arc<Self> {
+        if self.len() == 1 {
+            return Arc::clone(self);
+        }
+        let entry = &self.entries[at];
+        let headers = entry.headers_start as usize..entry.headers_end as usize;
+        let headers = &self.headers[headers];
+        let spans = headers.iter().flat_map(|one| [one.name, one.value]);
+        let lengths = spans.chain([entry.key, entry.value]).map(Span::len);
+        let mut bytes = Vec::with_capacity(lengths.sum());
+        let mut copy = |span: Span| copy_into(&mut bytes, span.slice(&self.bytes));
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|one| HeaderSpan {
+                name: copy(one.name),
+                value: copy(one.value),
+            })
+            .collect();
+        let entry = Entry {
+            key: copy(entry.key),
+            value: copy(entry.value),
+            headers_start: 0,
+            headers_end: index(headers.len()),
+            ..*entry
+        };
+        Self::new(
+            Arc::clone(&self.topic),
+            self.partition,
+            bytes,
+            vec![entry],
+            headers,
+            self.held.clone(),
+        )
+    }
+
+    /// Makes a batch; its bytes count as held until it is dropped.
+    fn new(
+        topic: Arc<str>,
+        partition: i32,
+        bytes: Vec<u8>,
+        entries: Vec<Entry>,
+        headers: Vec<HeaderSpan>,
+        held: Option<Arc<HeldBytes>>,
+    ) -> Arc<Self> {
+        let size = bytes.capacity()
+            + entries.capacity() * size_of::<Entry>()
+            + headers.capacity() * size_of::<HeaderSpan>();
+        if let Some(held) = &held {
+            held.0.fetch_add(size, Ordering::Relaxed);
+        }
+        Arc::new(Self {
+            topic,
+            partition,
+            bytes,
+            entries,
+            headers,
+            held,
+            size,
+        })
     }
 
     /// Returns a handle to one of the records.
@@ -291,21 +357,7 @@ impl BatchBuilder {
         let headers = std::mem::take(&mut self.headers);
         self.bytes.reserve(bytes.len());
         self.entries.reserve(entries.len());
-        let size = bytes.capacity()
-            + entries.capacity() * size_of::<Entry>()
-            + headers.capacity() * size_of::<HeaderSpan>();
-        if let Some(held) = &held {
-            held.0.fetch_add(size, Ordering::Relaxed);
-        }
-        Arc::new(RecordBatch {
-            topic,
-            partition,
-            bytes,
-            entries,
-            headers,
-            held,
-            size,
-        })
+        RecordBatch::new(topic, partition, bytes, entries, headers, held)
     }
 
     fn copy(&mut self, bytes: Option<&[u8]>) -> Span {
@@ -647,6 +699,46 @@ mod tests {
         assert_eq!(headers.len(), 2);
         assert_eq!(headers.get("a"), Some(&b"1"[..]));
         assert_eq!(headers.iter().last(), Some((&b"\xff"[..], None)));
+    }
+
+    #[test]
+    fn a_record_alone_is_the_same_and_holds_nothing_else() {
+        let held = Arc::new(HeldBytes::default());
+        let mut builder = BatchBuilder::new();
+        builder.push(&raw(Some(b"k"), Some(&[7; 5000])), 8, 1);
+        builder.push(&raw(Some(b"key"), Some(b"value")), 9, 2);
+        builder.set_attempts(3);
+        let batch = builder.finish("t".into(), 3, Some(Arc::clone(&held)));
+
+        let alone = batch.alone(1);
+        drop(batch);
+
+        assert!((1..1000).contains(&held.get()), "{}", held.get());
+        assert_eq!((alone.len(), alone.sequence(0)), (1, 9));
+        assert_eq!((alone.key_hash(0), alone.attempts(0)), (2, 3));
+        let record = alone.record(0);
+        assert_eq!(record.key(), Some(&b"key"[..]));
+        assert_eq!(record.value(), Some(&b"value"[..]));
+        assert_eq!(record.offset(), Offset(7));
+        assert_eq!(record.headers().get("a"), Some(&b"1"[..]));
+        assert_eq!(record.headers().iter().last(), Some((&b"\xff"[..], None)));
+        drop(record);
+        assert!(Arc::ptr_eq(&alone, &alone.alone(0)));
+        drop(alone);
+        assert_eq!(held.get(), 0);
+    }
+
+    #[test]
+    fn null_stays_null_in_a_record_alone() {
+        let mut builder = BatchBuilder::new();
+        builder.push(&raw(None, Some(b"")), 0, 0);
+        builder.push(&raw(Some(b""), None), 1, 0);
+        let batch = builder.finish("t".into(), 3, None);
+
+        assert_eq!(batch.alone(0).record(0).key(), None);
+        assert_eq!(batch.alone(0).record(0).value(), Some(&b""[..]));
+        assert_eq!(batch.alone(1).record(0).key(), Some(&b""[..]));
+        assert_eq!(batch.alone(1).record(0).value(), None);
     }
 
     #[test]

@@ -21,6 +21,11 @@ use crate::record::{Offset, RawRecord, TopicPartition};
 /// Takes the records of a poll, one by one, while the client lends them.
 pub(crate) trait RecordSink {
     fn record(&mut self, record: &RawRecord<'_>);
+
+    /// True once this poll has brought so much that what it holds has to be looked at first.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 /// Where to start reading a partition.
@@ -57,7 +62,8 @@ pub(crate) trait Consumer: Send {
     /// Replaces the subscription; an entry that begins with `^` is a pattern. None at all leaves the group.
     fn subscribe(&mut self, topics: &[String]) -> Result<(), ClientError>;
 
-    /// Waits for records or an event up to `timeout`, then takes what is there without waiting, up to `most` records.
+    /// Waits for records or an event up to `timeout`, then takes what is there without waiting, up to `most` records or
+    /// until the sink is full.
     fn poll(&mut self, timeout: Duration, most: usize, sink: &mut dyn RecordSink) -> Polled;
 
     /// Returns the group's committed offsets, in the order asked.

@@ -1,6 +1,7 @@
 //! A record on its way through a lane, and what becomes of it after an attempt: told to the observers, and decided by the
 //! handler's options.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -46,6 +47,16 @@ pub(super) enum Next {
 /// A write that ends when the broker has acknowledged it.
 pub(super) type Write = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Copies records that wait out of their batches, which they then no longer keep in memory.
+pub(super) fn leave_batches(waiting: &mut VecDeque<(Arc<RecordBatch>, usize)>) {
+    for (batch, index) in waiting {
+        let alone = batch.alone(*index);
+        if !Arc::ptr_eq(&alone, batch) {
+            (*batch, *index) = (alone, 0);
+        }
+    }
+}
+
 impl Work {
     pub(super) fn new(batch: Arc<RecordBatch>, index: usize, chain: Option<u64>) -> Self {
         let attempt = 1 + batch.attempts(index);
@@ -73,6 +84,14 @@ impl Work {
     /// Returns its batch and its place there, as it waits in a chain.
     pub(super) fn into_waiting(self) -> (Arc<RecordBatch>, usize) {
         (self.batch, self.index)
+    }
+
+    /// Copies it out of its batch, which it then no longer keeps in memory.
+    pub(super) fn leave_batch(&mut self) {
+        let alone = self.batch.alone(self.index);
+        if !Arc::ptr_eq(&alone, &self.batch) {
+            (self.batch, self.index) = (alone, 0);
+        }
     }
 
     /// True once, at the end of the attempt that the breaker counts.
@@ -150,7 +169,9 @@ impl Work {
     }
 
     /// Begins with what is next: the stage of the record's slot; `None`: it may be acked.
-    pub(super) fn begin(&self, next: Next, lane: &LaneShared) -> Option<Stage> {
+    pub(super) fn begin(&mut self, next: Next, lane: &LaneShared) -> Option<Stage> {
+        // It takes its time, for which its neighbours would stay in memory.
+        self.leave_batch();
         match next {
             Next::RetryAt(at) => Some(Stage::Backoff(Box::pin(tokio::time::sleep_until(at)))),
             Next::GiveUp(failure) => {

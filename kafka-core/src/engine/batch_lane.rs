@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use super::attempt::{Next, Work};
+use super::attempt::{Next, Work, leave_batches};
 use super::lane::{LaneDriver, TURN};
 use super::lane_task::{LaneShared, lock};
 use super::slots::{Admitted, Intake, Slots, Slotted, Stage, panicked};
@@ -248,9 +248,10 @@ where
     }
 
     /// Does what is next for a record, as soon as those of its key that failed before it are settled.
-    fn set_aside(&mut self, work: Work, next: Next, is_alone: bool, lane: &Arc<LaneShared>) {
+    fn set_aside(&mut self, mut work: Work, next: Next, is_alone: bool, lane: &Arc<LaneShared>) {
         let chain = work.chain.and_then(|chain| self.chains.get_mut(&chain));
         if let Some(chain) = chain.filter(|chain| chain.is_failing && !is_alone) {
+            work.leave_batch();
             return chain.failed.push_back((work, next));
         }
         match work.begin(next, lane) {
@@ -288,7 +289,7 @@ where
         chain.busy -= 1;
         if is_alone {
             chain.is_failing = false;
-            while let Some((work, next)) = chain.failed.pop_front() {
+            while let Some((mut work, next)) = chain.failed.pop_front() {
                 let next = work.behind(next, lane);
                 if let Some(stage) = work.begin(next, lane) {
                     return self.keep(work, stage, lane);
@@ -490,6 +491,15 @@ where
         let run = self.take_run(slot);
         for work in &run.works {
             self.settle_one(work, run.is_alone, lane);
+        }
+    }
+
+    fn slim_chains(&mut self, slot: usize) {
+        let works = self.slots[slot].work.iter().flat_map(|run| &run.works);
+        for key in works.filter_map(|work| work.chain) {
+            if let Some(chain) = self.chains.get_mut(&key) {
+                leave_batches(&mut chain.waiting);
+            }
         }
     }
 

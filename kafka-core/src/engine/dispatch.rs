@@ -15,6 +15,10 @@ use crate::failure::retry_topic::Parking;
 use crate::handler::Ordering;
 use crate::record::{BatchBuilder, Offset, RawRecord, TopicPartition};
 
+/// A poll ends when it has brought this much: whether a partition holds its share is looked at between polls, and 512 large
+/// records would be far past it.
+const MOST_BYTES: usize = 1 << 20;
+
 /// A partition that the member reads, with its lanes.
 pub(crate) struct Assigned {
     pub(crate) state: Arc<PartitionState>,
@@ -203,6 +207,8 @@ pub(crate) struct Dispatch {
     pub(crate) partitions: Vec<Assigned>,
     /// Where the last record went: most records follow one of the same partition.
     last: usize,
+    /// Bytes of this poll's keys and values.
+    taken: usize,
 }
 
 impl Dispatch {
@@ -223,6 +229,7 @@ impl Dispatch {
 
     /// Hands everything of this poll to the lanes.
     pub(crate) fn flush(&mut self) {
+        self.taken = 0;
         for partition in &mut self.partitions {
             partition.flush();
         }
@@ -252,5 +259,11 @@ impl RecordSink for Dispatch {
             partition.flush();
         }
         partition.take(record);
+        let bytes = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
+        self.taken += bytes(record.key) + bytes(record.value);
+    }
+
+    fn is_full(&self) -> bool {
+        self.taken >= MOST_BYTES
     }
 }

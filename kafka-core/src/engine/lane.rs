@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::attempt::{Next, Work};
+use super::attempt::{Next, Work, leave_batches};
 use super::lane_task::{LaneShared, lock};
 use super::slots::{Intake, Slots, Slotted, Stage, panicked};
 use crate::extract::HandlerContext;
@@ -74,7 +74,7 @@ where
     fn go_on(&mut self, slot: usize, next: Next, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
         let at = &mut self.slots[slot];
         at.permit = None;
-        let stage = at.work.as_ref().and_then(|work| work.begin(next, lane));
+        let stage = at.work.as_mut().and_then(|work| work.begin(next, lane));
         match stage {
             Some(stage) => {
                 at.stage = stage;
@@ -245,6 +245,13 @@ where
     fn forget_behind(&mut self, work: Work, _: &Arc<LaneShared>) {
         if let Some(chain) = work.chain {
             self.chains.remove(&chain);
+        }
+    }
+
+    fn slim_chains(&mut self, slot: usize) {
+        let chain = self.slots[slot].work.as_ref().and_then(|work| work.chain);
+        if let Some(waiting) = chain.and_then(|chain| self.chains.get_mut(&chain)) {
+            leave_batches(waiting);
         }
     }
 

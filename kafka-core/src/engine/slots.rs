@@ -27,6 +27,9 @@ use crate::observe::Event;
 use crate::outcome::{Failure, FailureKind};
 use crate::record::TopicPartition;
 
+/// What waits for a call of this age is copied out of its batch: a batch stays in memory as a whole, and counts as a whole.
+const SLOW: Duration = Duration::from_millis(250);
+
 pub(super) enum Stage {
     Free,
     /// The call runs; the timer is its `timeout`.
@@ -340,6 +343,10 @@ pub(super) trait Slotted: Sized {
     /// Forgets all that waits behind a record that stays unfinished.
     fn forget_behind(&mut self, load: Self::Load, lane: &Arc<LaneShared>);
 
+    /// Takes note that a slot has held up its chains for a while: what waits there may do so for long, and keeps no more
+    /// than itself in memory from then on.
+    fn slim_chains(&mut self, slot: usize);
+
     /// Gives up the records that were not started: whoever owns the partition next has them again.
     fn give_up_waiting(&mut self, lane: &Arc<LaneShared>);
 
@@ -516,9 +523,20 @@ pub(super) trait Slotted: Sized {
         true
     }
 
-    /// Reports the calls that have been running for too long.
+    /// Reports the calls that have been running for too long, and sees to what waits for slow ones.
     fn inspect(&mut self, lane: &Arc<LaneShared>) {
         let now = Instant::now();
+        for slot in 0..self.slots().all.len() {
+            let at = &self.slots()[slot];
+            let is_slow = match at.stage {
+                Stage::Free => false,
+                Stage::Calling(_) => at.started.is_some_and(|at| now - at >= SLOW),
+                _ => true,
+            };
+            if is_slow {
+                self.slim_chains(slot);
+            }
+        }
         for slot in &mut self.slots().all {
             let first = slot.work.as_ref().and_then(Self::first);
             let (Stage::Calling(_), Some(work)) = (&slot.stage, first) else {

@@ -330,6 +330,72 @@ async fn a_key_waits_for_its_running_call_and_others_go_on() {
     assert_eq!(bench.broker.stored(&at(0)), Some(4));
 }
 
+/// A handler that does not end for values that begin with `hang`, and fails for those that begin with `bad`.
+fn troubled(seen: &Seen) -> Handler {
+    let seen = seen.clone();
+    Handler::new(TOPIC, move |text: Text| {
+        let seen = seen.clone();
+        async move {
+            let text = text.into_string().unwrap();
+            if text.starts_with("hang") {
+                std::future::pending::<()>().await;
+            }
+            if text.starts_with("bad") {
+                return Err("no");
+            }
+            seen.push(text);
+            Ok(())
+        }
+    })
+    .retry(Retry {
+        attempts: 100,
+        initial: Duration::from_hours(1),
+        max: Duration::from_hours(1),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_long_does_not_keep_its_neighbours_in_memory() {
+    for trouble in ["hang", "bad"] {
+        let seen = Seen::default();
+        let mut bench = Bench::start(troubled(&seen)).await;
+        let value = "x".repeat(10_000);
+        bench.append("slow", trouble);
+        bench.pass(Duration::from_secs(1)).await;
+
+        // Each poll has one record that waits among twenty that do not; the share is 1 MiB.
+        for _ in 0..20 {
+            bench.append("slow", "behind");
+            for key in 0..20 {
+                bench.append(&format!("k{key}"), &value);
+            }
+            bench.pass(Duration::from_secs(1)).await;
+        }
+
+        assert_eq!(seen.len(), 400, "{trouble}");
+        let held = bench.monitor.status().partitions[0].held_bytes;
+        assert!(held < 20_000, "{trouble}: {held}");
+        assert!(!bench.broker.is_paused(&at(0)), "{trouble}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_records_are_not_taken_far_past_the_share() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let mut bench = Bench::start(gated(&seen, &gate)).await;
+    let value = "x".repeat(100_000);
+    for key in 0..100 {
+        bench.append(&format!("k{key}"), &value);
+    }
+
+    bench.pass(Duration::from_secs(1)).await;
+
+    // A share of 1 MiB, and at most one poll of as much; the buffers of batches grow by doubling.
+    let held = bench.monitor.status().partitions[0].held_bytes;
+    assert!(held < 4 << 20, "{held}");
+    assert!(bench.broker.is_paused(&at(0)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_unfinished_record_holds_back_the_commit() {
     let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));

@@ -1,8 +1,13 @@
 //! `harness`: commands for working on kafka-runtime.
 
 mod chaos;
+mod clock;
+mod interrupt;
 mod kafka;
+mod limits;
 mod mutants;
+mod progress;
+mod random;
 mod simulate;
 
 use std::process::ExitCode;
@@ -26,6 +31,10 @@ enum Command {
     /// A worker of `chaos`
     #[command(hide = true)]
     ChaosWorker(chaos::WorkerArgs),
+    Limits(limits::LimitsArgs),
+    /// The service of `limits`
+    #[command(hide = true)]
+    LimitsWorker(limits::WorkerArgs),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -35,5 +44,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => Ok(simulate::run(&args)),
         Command::Chaos(args) => chaos::run(&args),
         Command::ChaosWorker(args) => chaos::run_worker(&args).map(|()| ExitCode::SUCCESS),
+        Command::Limits(args) => limits::run(&args),
+        Command::LimitsWorker(args) => limits::run_worker(&args).map(|()| ExitCode::SUCCESS),
     }
 }

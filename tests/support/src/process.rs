@@ -53,6 +53,11 @@ impl WatchedProcess {
         Ok(Self { child, lifeline })
     }
 
+    /// Returns the program's process id, for as long as this is kept.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns how the program ended, if it did.
     ///
     /// # Errors

@@ -238,6 +238,9 @@ impl Consumer for KafkaConsumer {
                         self.unreadable_headers
                             .push((at, Offset(message.offset()), unreadable));
                     }
+                    if sink.is_full() {
+                        return Polled::Records;
+                    }
                     wait = Duration::ZERO;
                 }
                 Some(Err(error)) => return self.error(&error),

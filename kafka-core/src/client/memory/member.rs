@@ -99,6 +99,9 @@ impl Consumer for Member {
                 });
                 *position = stored.offset.next();
                 left -= 1;
+                if sink.is_full() {
+                    return Polled::Records;
+                }
             }
         }
         Polled::Records

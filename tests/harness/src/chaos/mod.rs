@@ -10,20 +10,15 @@
 //! | `remains` | what is on the brokers in the end |
 //! | `evidence`, `check` | what was left behind, and its judge, which does no I/O |
 //! | `report`, `timeline` | the result for people |
-//! | `random`, `clock`, `interrupt`, `progress` | small things |
 
 mod check;
-mod clock;
 mod conductor;
 mod evidence;
 mod fault;
 mod fleet;
-mod interrupt;
 mod ledger;
 mod network;
 mod profile;
-mod progress;
-mod random;
 mod remains;
 mod report;
 mod sampler;
@@ -45,6 +40,9 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use test_support::DEFAULT_VERSION;
+
+// For all files of this folder; `limits` has them, too.
+use crate::{clock, interrupt, progress, random};
 
 use self::check::{Judgement, Verdict, judge};
 use self::interrupt::Interrupt;
