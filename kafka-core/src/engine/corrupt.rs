@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::poll::{COMMITTED_TIMEOUT, Engine};
+use super::questions::Questions;
 use crate::client::Position;
 use crate::error::ClientError;
 use crate::mutant::{self, Mutant};
@@ -152,7 +153,11 @@ impl Engine {
         }
         // One that holds its share already is not fetched for this either: it waits for its turn.
         let mut waiting = Vec::new();
-        while let Some(at) = self.corrupt.suspects.pop() {
+        let questions = Questions::begin();
+        while let Some(time) = questions.next(1) {
+            let Some(at) = self.corrupt.suspects.pop() else {
+                break;
+            };
             let Some(partition) = self.dispatch.find(&at) else {
                 continue;
             };
@@ -162,7 +167,7 @@ impl Engine {
             }
             let next = partition.next_offset;
             // One whose leader is away must not hold up the others; if it is the one, it says so again.
-            let asked = self.consumer.watermarks(&at, COMMITTED_TIMEOUT);
+            let asked = self.consumer.watermarks(&at, time);
             let Ok((oldest, end)) = asked else {
                 continue;
             };

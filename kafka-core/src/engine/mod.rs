@@ -17,6 +17,7 @@ pub(crate) mod partition;
 mod permit;
 pub(crate) mod poll;
 pub(crate) mod pulse;
+mod questions;
 mod rebalance;
 mod retries;
 mod retry_reader;
@@ -24,6 +25,7 @@ pub(crate) mod route;
 mod slots;
 pub(crate) mod spawn;
 mod stop;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod watchdog;

@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use super::assignment::{StartAt, start_at};
-use super::poll::{COMMITTED_TIMEOUT, Engine};
+use super::poll::Engine;
+use super::questions::Questions;
 use crate::client::Position;
 use crate::error::ClientError;
 use crate::handler::Start;
@@ -27,9 +28,13 @@ impl Engine {
         let mut all = Vec::new();
         let mut reasons = Vec::new();
         let mut is_unknown = false;
-        for partition in &self.dispatch.partitions {
+        let questions = Questions::begin();
+        let of = self.dispatch.partitions.len();
+        for (index, partition) in self.dispatch.partitions.iter().enumerate() {
             let (at, next) = (partition.state.at.clone(), partition.next_offset);
-            let range = self.consumer.watermarks(&at, COMMITTED_TIMEOUT).ok();
+            let range = questions
+                .next(of - index)
+                .and_then(|time| self.consumer.watermarks(&at, time).ok());
             is_unknown |= range.is_none();
             let found = start_at(next, Start::Earliest, range, self.config.on_out_of_range);
             let position = match (found, range) {

@@ -34,6 +34,8 @@ pub(super) struct RetryTopic {
     pub(super) source_start: Option<Offset>,
     /// The first reading has seen everything up to there.
     pub(super) is_complete: bool,
+    /// The client was told to fetch it.
+    pub(super) is_fetched: bool,
     /// What the first reading found.
     pub(super) found: Vec<FoundRecord>,
     /// Sequences that are finished without a call.
@@ -298,6 +300,11 @@ impl RetryTopic {
             };
             all.add(record.chain, record.source, copy);
         }
+    }
+
+    /// True if its next records are to be fetched.
+    pub(super) fn is_wanted(&self) -> bool {
+        matches!(self.phase, Phase::Scanning | Phase::Feeding) && !self.assigned.is_full
     }
 
     pub(super) fn is_scanned(&self) -> bool {

@@ -1,5 +1,7 @@
 //! The engine on the in-memory broker: one thread, paused time, the test decides who goes next.
 
+mod retries;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering as Atomic};
 use std::sync::mpsc::Sender;

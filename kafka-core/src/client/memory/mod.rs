@@ -109,6 +109,8 @@ struct State {
     writes: Writes,
     /// Each commit that was accepted, until somebody takes them.
     commits: Vec<Commit>,
+    /// How many questions members have asked.
+    questions: usize,
 }
 
 /// A commit that the broker accepted.
@@ -245,6 +247,18 @@ impl MemoryBroker {
             .committed
             .get(&(group_id.to_owned(), at.clone()))
             .copied()
+    }
+
+    /// Returns how many questions members have asked.
+    #[cfg(test)]
+    pub(crate) fn questions(&self) -> usize {
+        self.state().questions
+    }
+
+    /// Forgets what a group has committed, as a broker does some time after its last commit.
+    #[cfg(test)]
+    pub(crate) fn forget_commits(&self, group_id: &str) {
+        self.state().committed.retain(|(id, _), _| id != group_id);
     }
 
     /// Takes the commits that were accepted since the last call, in order.

@@ -1,0 +1,259 @@
+//! Takes the retry topics of a source over, before the source is read: they are read through once, from the committed offset
+//! to their end, to learn which keys are parked. Then they are read again, each record when it is due.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::dispatch::{Assigned, NewPartition};
+use super::lane_task::LaneParking;
+use super::partition::Epoch;
+use super::poll::{COMMITTED_TIMEOUT, Engine};
+use super::questions::Questions;
+use super::retry_reader::{Found, Phase, RetryTopic};
+use crate::client::Position;
+use crate::clock::unix_ms;
+use crate::error::ClientError;
+use crate::failure::retry_topic::{Parking, Takeover};
+use crate::mutant::{self, Mutant};
+use crate::record::{Offset, TopicPartition};
+
+/// A question that nobody answered is asked again after this long.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// A retry topic that gives no record any more before the end that it had is taken to end there: offsets can have gaps.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// A source whose retry topics are to be taken over.
+pub(super) struct Opening {
+    pub(super) source: TopicPartition,
+    /// Where the source is read from.
+    start: Option<Offset>,
+    lanes: usize,
+    parking: Arc<Parking>,
+    not_before: Instant,
+}
+
+impl Opening {
+    fn partitions(&self) -> impl Iterator<Item = TopicPartition> {
+        let topics = self.parking.topics.iter();
+        topics.map(|(topic, _)| TopicPartition::new(Arc::clone(topic), self.source.partition))
+    }
+}
+
+/// Where a retry topic is read from, and its end.
+type Range = (Offset, Offset);
+
+impl Engine {
+    /// Makes the parking of a source that is about to be read, if its handler has retry topics.
+    pub(super) fn parking_of(&self, at: &TopicPartition, epoch: Epoch) -> Option<Arc<Parking>> {
+        let topics = self
+            .routes
+            .of_topic(&at.topic)?
+            .retry_topics(&self.group.group_id, &at.topic);
+        let is_needed = !topics.is_empty() && self.retries.is_some();
+        is_needed.then(|| {
+            Arc::new(Parking::new(
+                topics,
+                epoch.0,
+                format!("{}.{}", self.instance, epoch.0),
+            ))
+        })
+    }
+
+    /// Takes the retry topics of a source over; it is not read before that is done.
+    pub(super) fn open_retries(
+        &mut self,
+        source: &TopicPartition,
+        start: Option<Offset>,
+        lanes: usize,
+        parking: Arc<Parking>,
+    ) {
+        let Some(retries) = &mut self.retries else {
+            return;
+        };
+        retries.opening.push(Opening {
+            source: source.clone(),
+            start,
+            lanes,
+            parking,
+            not_before: tokio::time::Instant::now().into_std(),
+        });
+    }
+
+    /// Takes over what is due, as far as the answers have come.
+    pub(super) fn open_due(&mut self, now: Instant) {
+        let Some(retries) = &mut self.retries else {
+            return;
+        };
+        let is_due = |opening: &mut Opening| opening.not_before <= now;
+        let due: Vec<_> = retries.opening.extract_if(.., is_due).collect();
+        if due.is_empty() {
+            return;
+        }
+        let questions = Questions::begin();
+        let partitions: Vec<_> = due.iter().flat_map(Opening::partitions).collect();
+        let committed = match retries.consumer.committed(&partitions, COMMITTED_TIMEOUT) {
+            Ok(committed) => committed,
+            Err(error) => {
+                self.client_error(error);
+                return due
+                    .into_iter()
+                    .for_each(|opening| self.open_later(opening, now + ASK_AGAIN));
+            }
+        };
+        let mut committed = committed.into_iter();
+        let mut left = partitions.len();
+        let mut has_opened = false;
+        for opening in due {
+            let stages = opening.parking.topics.len();
+            let committed: Vec<_> = committed.by_ref().take(stages).collect();
+            let asked = self.ranges(&opening, &committed, &questions, left);
+            left -= stages;
+            match asked {
+                Ok(Some(ranges)) => {
+                    self.open(opening, ranges, now);
+                    has_opened = true;
+                }
+                Ok(None) => self.open_later(opening, now),
+                Err(error) => {
+                    self.client_error(error);
+                    self.open_later(opening, now + ASK_AGAIN);
+                }
+            }
+        }
+        if has_opened {
+            self.assign_retries();
+        }
+    }
+
+    fn open_later(&mut self, opening: Opening, not_before: Instant) {
+        if let Some(retries) = &mut self.retries {
+            retries.opening.push(Opening {
+                not_before,
+                ..opening
+            });
+        }
+    }
+
+    /// Returns where each retry topic of a source is read from, and its end; `None`: there was no time to ask.
+    fn ranges(
+        &mut self,
+        opening: &Opening,
+        committed: &[Option<Offset>],
+        questions: &Questions,
+        left: usize,
+    ) -> Result<Option<Vec<Range>>, ClientError> {
+        let Some(retries) = &mut self.retries else {
+            return Ok(None);
+        };
+        let mut ranges = Vec::with_capacity(committed.len());
+        for (index, (at, committed)) in opening.partitions().zip(committed).enumerate() {
+            let Some(time) = questions.next(left - index) else {
+                return Ok(None);
+            };
+            let (oldest, end) = retries.consumer.watermarks(&at, time)?;
+            ranges.push((committed.unwrap_or(oldest).max(oldest).min(end), end));
+        }
+        Ok(Some(ranges))
+    }
+
+    /// Begins to read the retry topics of a source.
+    fn open(&mut self, opening: Opening, ranges: Vec<Range>, now: Instant) {
+        let Some(handler) = self.routes.of_topic(&opening.source.topic).map(Arc::clone) else {
+            return;
+        };
+        let at_ms = unix_ms();
+        let takeovers = ranges.iter().map(|(_, end)| Takeover { end: *end, at_ms });
+        opening.parking.take_over(takeovers.collect());
+        let after = self.earlier(&opening.source, Some(&opening.parking));
+        let partitions: Vec<_> = opening.partitions().collect();
+        for (stage, (at, (from, end))) in (1..).zip(partitions.into_iter().zip(ranges)) {
+            self.epoch += 1;
+            let parking = LaneParking {
+                parking: Arc::clone(&opening.parking),
+                stage,
+            };
+            let new = NewPartition {
+                at,
+                epoch: Epoch(self.epoch),
+                lanes: opening.lanes,
+                handler: &handler,
+                after: &after,
+                parking: Some(&parking),
+            };
+            let mut assigned = Assigned::start(new, &self.group, &self.spawner);
+            assigned.source = Some(Arc::clone(&opening.source.topic));
+            assigned.state.set_stored(from);
+            assigned.state.set_committed(from);
+            let is_scanned = from >= end || mutant::is_active(Mutant::ForgetParkedKeys);
+            let Some(retries) = &mut self.retries else {
+                return;
+            };
+            retries.topics.0.push(RetryTopic {
+                assigned,
+                source: opening.source.clone(),
+                stage,
+                wait: opening.parking.topics[stage - 1].1,
+                parking: Arc::clone(&opening.parking),
+                phase: if is_scanned {
+                    Phase::Scanned
+                } else {
+                    Phase::Scanning
+                },
+                from,
+                end,
+                source_start: opening.start,
+                is_complete: from >= end,
+                is_fetched: false,
+                found: Vec::new(),
+                skipped: Vec::new(),
+                held: Vec::new(),
+                last_news: now,
+            });
+        }
+    }
+
+    /// Sources whose retry topics are read through: from here on it is known which keys are parked.
+    pub(super) fn end_scans(&mut self, now: Instant) {
+        let Some(retries) = &mut self.retries else {
+            return;
+        };
+        for topic in &mut retries.topics.0 {
+            let is_silent = now.saturating_duration_since(topic.last_news) > SILENCE;
+            if topic.phase == Phase::Scanning && is_silent {
+                topic.phase = Phase::Scanned;
+            }
+        }
+        let waiting = retries
+            .topics
+            .0
+            .iter()
+            .filter(|topic| topic.phase == Phase::Scanned);
+        let mut sources: Vec<_> = waiting.map(|topic| topic.source.clone()).collect();
+        sources.dedup();
+        sources.retain(|source| retries.of(source).all(RetryTopic::is_scanned));
+        if sources.is_empty() {
+            return;
+        }
+        for source in &sources {
+            let mut theirs: Vec<_> = retries
+                .topics
+                .0
+                .iter_mut()
+                .filter(|topic| topic.source == *source)
+                .collect();
+            let mut found = Found::default();
+            for topic in &mut theirs {
+                topic.tell_found(&mut found);
+            }
+            if let Some(topic) = theirs.first() {
+                found.tell(&topic.parking);
+            }
+            for topic in theirs {
+                topic.phase = Phase::Feeding;
+                topic.assigned.must_seek = Some(Position::At(topic.from));
+            }
+        }
+        self.steer_retries();
+        self.resume_free(|at| sources.contains(at));
+    }
+}
