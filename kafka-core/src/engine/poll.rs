@@ -304,14 +304,15 @@ impl Engine {
                 .as_ref()
                 .is_some_and(|r| r.partitions.contains(at));
             if !Arc::ptr_eq(handler, &partition.handler) && !is_leaving {
-                self.replace_handler(index);
+                self.begin_again(index);
             }
         }
         self.publish();
     }
 
-    /// Gives a partition that stays assigned to another handler: a new epoch, from the first unfinished record on.
-    fn replace_handler(&mut self, index: usize) {
+    /// Begins a new epoch of a partition that stays assigned, from the first unfinished record on: it has another handler, or
+    /// its retry topics are to be taken over again.
+    pub(super) fn begin_again(&mut self, index: usize) {
         self.store();
         let old = &self.dispatch.partitions[index];
         let (at, lanes) = (old.state.at.clone(), old.lanes.len());

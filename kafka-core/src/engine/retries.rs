@@ -19,6 +19,9 @@ use crate::record::{Offset, TopicPartition};
 
 /// What failed is tried again after this long.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// What is committed is committed again after this long, even if nothing has moved. `{group}.retry` has no members, so a
+/// broker forgets each of its offsets `offsets.retention.minutes` (7 days by default) after the last commit of it.
+const COMMIT_AGAIN: Duration = Duration::from_hours(1);
 /// How long a revoke waits until what was finished in retry topics is known to be committed.
 const COMMIT_WAIT: Duration = Duration::from_secs(1);
 
@@ -33,6 +36,10 @@ pub(super) struct Retries {
     wait_until: Option<Instant>,
     /// A batch could not be read: from then on everything is read again from where it is.
     read_again_at: Option<Instant>,
+    /// See [`COMMIT_AGAIN`].
+    commit_again_at: Option<Instant>,
+    /// A next offset that the broker does not have, to be looked at again.
+    pub(super) out_of_range: Option<(String, Instant)>,
 }
 
 impl Retries {
@@ -44,14 +51,15 @@ impl Retries {
             uncommitted: Vec::new(),
             wait_until: None,
             read_again_at: None,
+            commit_again_at: None,
+            out_of_range: None,
         }
     }
 
     /// True while it is not known which keys of a partition are parked.
     pub(super) fn is_scanning(&self, source: &TopicPartition) -> bool {
         self.opening.iter().any(|opening| opening.source == *source)
-            || self.of(source).any(|topic| !topic.is_scanned())
-            || self.of(source).any(|topic| topic.phase == Phase::Scanned)
+            || self.of(source).any(|topic| !topic.is_fed())
     }
 
     /// True while a lane of these may still run a call.
@@ -162,6 +170,24 @@ impl Retries {
         Ok(finished)
     }
 
+    /// Returns what was finished in a retry topic that was closed, if the group is not known to have it yet.
+    pub(super) fn known(&self, at: &TopicPartition) -> Option<Offset> {
+        let known = self.uncommitted.iter().filter(|(known, _)| known == at);
+        known.map(|(_, offset)| *offset).max()
+    }
+
+    /// Hands over again what was handed over before.
+    fn store_again(&mut self, of: impl Fn(&RetryTopic) -> bool) -> Result<(), ClientError> {
+        let theirs = self.topics.0.iter().filter(|topic| of(topic));
+        let stored: Vec<_> = theirs
+            .filter_map(|topic| {
+                let state = &topic.assigned.state;
+                Some((state.at.clone(), state.stored()?))
+            })
+            .collect();
+        self.consumer.store(&stored)
+    }
+
     pub(super) fn close(self) {
         self.consumer.close();
     }
@@ -197,6 +223,9 @@ impl Engine {
         match polled {
             Polled::Committed(offsets) => self.retries_committed(&offsets),
             Polled::Error(error @ ClientError::Corrupt(_)) => self.parked_unreadable(&error, now),
+            Polled::Error(ClientError::OffsetOutOfRange(text)) => {
+                self.parked_out_of_range(text, now);
+            }
             Polled::Error(error) | Polled::Fenced(error) => self.client_error(error),
             // It is no member of any group.
             Polled::Records | Polled::Assigned(_) | Polled::Revoked(_) | Polled::Lost(_) => {}
@@ -280,7 +309,9 @@ impl Engine {
     /// Goes on with the retry topics: opens them, ends scans, wakes what is due, stores what is finished.
     pub(super) fn advance_retries(&mut self, now: Instant) {
         self.open_due(now);
+        self.look_for_parked_range(now);
         self.end_scans(now);
+        self.keep_retries_committed(now);
         let Some(retries) = &mut self.retries else {
             return;
         };
@@ -309,6 +340,29 @@ impl Engine {
         }
         self.balance_retries();
         self.steer_retries();
+    }
+
+    /// Commits everything again from time to time.
+    fn keep_retries_committed(&mut self, now: Instant) {
+        let Some(retries) = &mut self.retries else {
+            return;
+        };
+        let at = *retries.commit_again_at.get_or_insert(now + COMMIT_AGAIN);
+        let is_taking_over = retries.topics.0.iter().any(|topic| !topic.is_fed());
+        if now < at || is_taking_over {
+            return;
+        }
+        retries.commit_again_at = None;
+        // The client commits nothing that it has committed already, until it is given its partitions anew.
+        self.assign_retries();
+        self.commit_retries_again(|_| true);
+    }
+
+    pub(super) fn commit_retries_again(&mut self, of: impl Fn(&RetryTopic) -> bool) {
+        let stored = self.retries.as_mut().map(|retries| retries.store_again(of));
+        if let Some(Err(error)) = stored {
+            self.client_error(error);
+        }
     }
 
     /// Pauses retry topics that hold their share of the budget, resumes those that are relieved.

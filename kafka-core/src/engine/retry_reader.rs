@@ -30,7 +30,7 @@ pub(super) struct RetryTopic {
     /// Where it is read from, and what it ended at when it was taken over.
     pub(super) from: Offset,
     pub(super) end: Offset,
-    /// Where the source is read from; `None`: from its beginning, so nothing that lies here counts.
+    /// Where the source is read from.
     pub(super) source_start: Option<Offset>,
     /// The first reading has seen everything up to there.
     pub(super) is_complete: bool,
@@ -305,6 +305,11 @@ impl RetryTopic {
     /// True if its next records are to be fetched.
     pub(super) fn is_wanted(&self) -> bool {
         matches!(self.phase, Phase::Scanning | Phase::Feeding) && !self.assigned.is_full
+    }
+
+    /// True once it is known which keys are parked in the retry topics of its source.
+    pub(super) fn is_fed(&self) -> bool {
+        !matches!(self.phase, Phase::Scanning | Phase::Scanned)
     }
 
     pub(super) fn is_scanned(&self) -> bool {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::assignment::{StartAt, start_at};
 use super::dispatch::{Assigned, NewPartition};
 use super::lane_task::LaneParking;
 use super::partition::Epoch;
@@ -14,6 +15,7 @@ use crate::client::Position;
 use crate::clock::unix_ms;
 use crate::error::ClientError;
 use crate::failure::retry_topic::{Parking, Takeover};
+use crate::handler::Start;
 use crate::mutant::{self, Mutant};
 use crate::record::{Offset, TopicPartition};
 
@@ -39,8 +41,14 @@ impl Opening {
     }
 }
 
-/// Where a retry topic is read from, and its end.
-type Range = (Offset, Offset);
+/// What is known of a retry topic when it is taken over.
+struct Range {
+    /// Where it is read from.
+    from: Offset,
+    end: Offset,
+    /// What `{group}.retry` has.
+    committed: Option<Offset>,
+}
 
 impl Engine {
     /// Makes the parking of a source that is about to be read, if its handler has retry topics.
@@ -102,16 +110,16 @@ impl Engine {
         };
         let mut committed = committed.into_iter();
         let mut left = partitions.len();
-        let mut has_opened = false;
-        for opening in due {
+        let mut opened = Vec::new();
+        for mut opening in due {
             let stages = opening.parking.topics.len();
             let committed: Vec<_> = committed.by_ref().take(stages).collect();
-            let asked = self.ranges(&opening, &committed, &questions, left);
+            let asked = self.ranges(&mut opening, &committed, &questions, left);
             left -= stages;
             match asked {
                 Ok(Some(ranges)) => {
+                    opened.push(opening.source.clone());
                     self.open(opening, ranges, now);
-                    has_opened = true;
                 }
                 Ok(None) => self.open_later(opening, now),
                 Err(error) => {
@@ -120,8 +128,10 @@ impl Engine {
                 }
             }
         }
-        if has_opened {
+        if !opened.is_empty() {
             self.assign_retries();
+            // Even where nothing has moved: a broker forgets what was committed long ago.
+            self.commit_retries_again(|topic| opened.contains(&topic.source));
         }
     }
 
@@ -137,7 +147,7 @@ impl Engine {
     /// Returns where each retry topic of a source is read from, and its end; `None`: there was no time to ask.
     fn ranges(
         &mut self,
-        opening: &Opening,
+        opening: &mut Opening,
         committed: &[Option<Offset>],
         questions: &Questions,
         left: usize,
@@ -145,13 +155,55 @@ impl Engine {
         let Some(retries) = &mut self.retries else {
             return Ok(None);
         };
+        if opening.start.is_none() {
+            // What was parked from before the source's oldest record does not come again from there.
+            let Some(time) = questions.next(left) else {
+                return Ok(None);
+            };
+            let (oldest, _) = retries.consumer.watermarks(&opening.source, time)?;
+            opening.start = Some(oldest);
+        }
         let mut ranges = Vec::with_capacity(committed.len());
+        let mut reports = Vec::new();
         for (index, (at, committed)) in opening.partitions().zip(committed).enumerate() {
             let Some(time) = questions.next(left - index) else {
                 return Ok(None);
             };
             let (oldest, end) = retries.consumer.watermarks(&at, time)?;
-            ranges.push((committed.unwrap_or(oldest).max(oldest).min(end), end));
+            let committed = (*committed).max(retries.known(&at));
+            let found = start_at(
+                committed,
+                Start::Earliest,
+                Some((oldest, end)),
+                self.config.on_out_of_range,
+            );
+            let from = match found {
+                StartAt::Committed(offset) | StartAt::End(offset) => offset,
+                StartAt::Beginning => oldest,
+                StartAt::AfterRange {
+                    committed,
+                    go_on_at,
+                    ..
+                } => {
+                    let text = format!(
+                        "{at}: committed offset {committed} is outside of what the broker has, {oldest} to {end}: what was \
+                         parked there is lost"
+                    );
+                    let Some(offset) = go_on_at else {
+                        return Err(ClientError::OffsetOutOfRange(text));
+                    };
+                    reports.push(format!("{text}; going on at {offset} by on_out_of_range"));
+                    offset
+                }
+            };
+            ranges.push(Range {
+                from,
+                end,
+                committed,
+            });
+        }
+        for text in reports {
+            self.client_warning(&ClientError::OffsetOutOfRange(text));
         }
         Ok(Some(ranges))
     }
@@ -162,11 +214,19 @@ impl Engine {
             return;
         };
         let at_ms = unix_ms();
-        let takeovers = ranges.iter().map(|(_, end)| Takeover { end: *end, at_ms });
+        let takeovers = ranges.iter().map(|range| Takeover {
+            end: range.end,
+            at_ms,
+        });
         opening.parking.take_over(takeovers.collect());
         let after = self.earlier(&opening.source, Some(&opening.parking));
         let partitions: Vec<_> = opening.partitions().collect();
-        for (stage, (at, (from, end))) in (1..).zip(partitions.into_iter().zip(ranges)) {
+        for (stage, (at, range)) in (1..).zip(partitions.into_iter().zip(ranges)) {
+            let Range {
+                from,
+                end,
+                committed,
+            } = range;
             self.epoch += 1;
             let parking = LaneParking {
                 parking: Arc::clone(&opening.parking),
@@ -183,7 +243,9 @@ impl Engine {
             let mut assigned = Assigned::start(new, &self.group, &self.spawner);
             assigned.source = Some(Arc::clone(&opening.source.topic));
             assigned.state.set_stored(from);
-            assigned.state.set_committed(from);
+            if committed == Some(from) {
+                assigned.state.set_committed(from);
+            }
             let is_scanned = from >= end || mutant::is_active(Mutant::ForgetParkedKeys);
             let Some(retries) = &mut self.retries else {
                 return;

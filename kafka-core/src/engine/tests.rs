@@ -79,6 +79,12 @@ impl Broker {
         self.broker.committed("g", at).map(|offset| offset.0)
     }
 
+    /// What is committed of the retry topic.
+    pub(super) fn committed_parked(&self) -> Option<i64> {
+        let at = TopicPartition::new("g.t.retry.10m", 0);
+        self.broker.committed("g.retry", &at).map(|offset| offset.0)
+    }
+
     /// What was handed over, committed or not yet.
     pub(super) fn stored(&self, at: &TopicPartition) -> Option<i64> {
         let stored = self.broker.member(self.member).stored(at);

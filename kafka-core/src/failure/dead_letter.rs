@@ -18,7 +18,7 @@ use crate::observe::{Event, Observers};
 use crate::outcome::Failure;
 use crate::producer::{MessagePayload, ProduceError, ProducerClient};
 use crate::record::{Offset, Record};
-use crate::runtime::checks::ensure_topic;
+use crate::runtime::checks::{ensure_retry_topic, ensure_topic};
 use crate::runtime::connect::{QUESTION, blocking};
 
 /// What our headers begin with.
@@ -75,6 +75,7 @@ impl DeadLetters {
                 record: &letter.record,
                 handler: &letter.handler,
                 topic: &letter.topic,
+                is_retry_topic: false,
             };
             this.send(&to, this.error_text, |optional| letter.to_payload(optional))
                 .await;
@@ -103,6 +104,7 @@ impl DeadLetters {
                 record: &record,
                 handler: &handler,
                 topic: &topic,
+                is_retry_topic: true,
             };
             this.send(&to, false, |_| origin.payload(&record)).await
         })
@@ -175,6 +177,7 @@ struct Destination<'a> {
     record: &'a Record,
     handler: &'a str,
     topic: &'a Arc<str>,
+    is_retry_topic: bool,
 }
 
 impl DeadLetters {
@@ -187,10 +190,15 @@ impl DeadLetters {
             return true;
         }
         let cluster = Arc::clone(&self.cluster);
-        let (dead, source) = (Arc::clone(to.topic), to.record.topic_arc());
+        let (topic, source) = (Arc::clone(to.topic), to.record.topic_arc());
+        let ensure = if to.is_retry_topic {
+            ensure_retry_topic
+        } else {
+            ensure_topic
+        };
         let ensured = blocking(move || {
             let partitions = cluster.partitions(&source, QUESTION)?;
-            ensure_topic(&*cluster, &dead, partitions)
+            ensure(&*cluster, &topic, partitions)
         })
         .await;
         if ensured.is_ok() {

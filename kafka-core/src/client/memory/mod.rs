@@ -111,6 +111,8 @@ struct State {
     commits: Vec<Commit>,
     /// How many questions members have asked.
     questions: usize,
+    /// The settings that topics were created with.
+    settings: BTreeMap<String, Vec<(String, String)>>,
 }
 
 /// A commit that the broker accepted.
@@ -235,6 +237,12 @@ impl MemoryBroker {
         }
     }
 
+    /// Deletes a partition with all that was ever in it.
+    #[cfg(test)]
+    pub(crate) fn make_anew(&self, at: &TopicPartition) {
+        self.state().logs.insert(at.clone(), Log::default());
+    }
+
     /// Makes a record unreadable, so many times.
     pub(crate) fn damage(&self, at: &TopicPartition, offset: Offset, times: u32) {
         if let Some(log) = self.state().logs.get_mut(at) {
@@ -247,6 +255,16 @@ impl MemoryBroker {
             .committed
             .get(&(group_id.to_owned(), at.clone()))
             .copied()
+    }
+
+    /// Returns the settings that a topic was created with.
+    #[cfg(test)]
+    pub(crate) fn settings(&self, topic: &str) -> Vec<(String, String)> {
+        self.state()
+            .settings
+            .get(topic)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Returns how many questions members have asked.
@@ -467,11 +485,24 @@ impl Cluster for MemoryBroker {
             .map_or((Offset(0), Offset(0)), |log| (log.start, log.end)))
     }
 
-    fn create_topic(
+    fn create_topic_with(
         &self,
         topic: &str,
         partitions: usize,
         _: Option<i32>,
+        settings: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let settings = settings.iter().map(owned).collect();
+        self.state().settings.insert(topic.to_owned(), settings);
+        self.add_partitions(topic, partitions, timeout)
+    }
+
+    fn add_partitions(
+        &self,
+        topic: &str,
+        partitions: usize,
         _: Duration,
     ) -> Result<(), ClientError> {
         let mut state = self.state();

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use super::{Bench, Seen, TOPIC, at};
 use crate::client::Polled;
-use crate::client::memory::{Faults, MemberId};
-use crate::error::ClientError;
-use crate::record::TopicPartition;
+use crate::client::memory::{Faults, MemberId, MemoryBroker};
+use crate::config::OutOfRange;
+use crate::error::{ClientError, RunError};
+use crate::record::{Offset, TopicPartition};
+use crate::runtime::checks::ensure_retry_topic;
 use crate::{Handler, RecordMetadata, Retry, Text};
 
 const WAIT: Duration = Duration::from_secs(600);
@@ -82,6 +84,11 @@ impl Service {
         self.bench.broker.tell(Polled::Assigned(vec![at(0)]));
     }
 
+    /// Lets the client that reads the retry topics commit.
+    fn commit_parked(&self) {
+        self.bench.broker.broker.member(MemberId(1)).commit();
+    }
+
     /// Breaks the client that reads the retry topics.
     fn break_client(&self, change: impl FnOnce(&mut Faults)) {
         let broker = &self.bench.broker.broker;
@@ -102,4 +109,125 @@ async fn all_retry_topics_are_asked_for_with_one_question_that_fails() {
 
     // The other is for the committed offsets of the sources.
     assert_eq!(service.bench.broker.broker.questions() - before, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_ends_that_finds_its_parked_records_deleted() {
+    let mut service = Service::with_one_parked().await;
+    service.give_back().await;
+    service.bench.broker.broker.truncate(&parked(0), Offset(1));
+
+    service.take_over();
+    service.pass(2).await;
+
+    let failed = service.bench.failed.take();
+    let Some(RunError::Client { source, .. }) = failed else {
+        panic!("{failed:?}");
+    };
+    assert_eq!(
+        source.to_string(),
+        "offset out of range: g.t.retry.10m[0]: committed offset 0 is outside of what the broker has, 1 to 1: what was \
+         parked there is lost"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_goes_on_behind_parked_records_that_were_deleted_if_it_is_to() {
+    let mut service = Service::with_one_parked().await;
+    service.bench.engine.config.on_out_of_range = OutOfRange::Earliest;
+    service.give_back().await;
+    service.bench.broker.broker.truncate(&parked(0), Offset(1));
+    service.heal();
+
+    service.take_over();
+    service.bench.append("a", "a2");
+    service.pass(2).await;
+
+    service.commit_parked();
+    assert_eq!(service.seen.all(), ["a1#1", "a2#1"]);
+    assert_eq!(service.bench.broker.committed_parked(), Some(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_topic_that_was_made_anew_is_out_of_range() {
+    let mut service = Service::with_one_parked().await;
+    service.heal();
+    service.pass(610).await;
+    service.give_back().await;
+    assert_eq!(service.bench.broker.committed_parked(), Some(1));
+    service.bench.broker.broker.make_anew(&parked(0));
+
+    service.take_over();
+    service.pass(2).await;
+
+    assert!(service.bench.failed.is_set());
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_deleted_while_they_are_parked_end_the_group() {
+    let mut service = Service::with_one_parked().await;
+    service.bench.broker.broker.truncate(&parked(0), Offset(1));
+
+    service.pass(610).await;
+
+    assert!(service.bench.failed.is_set());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_key_of_records_deleted_while_they_are_parked_goes_on_if_it_is_to() {
+    let mut service = Service::with_one_parked().await;
+    service.bench.engine.config.on_out_of_range = OutOfRange::Earliest;
+    service.bench.broker.broker.truncate(&parked(0), Offset(1));
+    service.heal();
+    service.bench.append("a", "a2");
+
+    service.pass(610).await;
+    service.bench.append("a", "a3");
+    service.pass(2).await;
+
+    assert_eq!(service.seen.all(), ["a1#1", "a2#1", "a3#1"]);
+    assert!(!service.bench.failed.is_set());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_is_committed_again_although_nothing_moves() {
+    let mut service = Service::start().await;
+    service.pass(1).await;
+    service.commit_parked();
+    assert_eq!(service.bench.broker.committed_parked(), Some(0));
+    service.bench.broker.broker.forget_commits("g.retry");
+
+    service.pass(3610).await;
+    service.commit_parked();
+
+    assert_eq!(service.bench.broker.committed_parked(), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_parked_is_handled_although_the_group_begins_anew_and_its_source_is_deleted() {
+    let mut service = Service::with_one_parked().await;
+    service.give_back().await;
+    service.bench.broker.broker.forget_commits("g");
+    service.bench.broker.broker.forget_commits("g.retry");
+    service.bench.broker.broker.truncate(&at(0), Offset(1));
+    service.heal();
+
+    service.take_over();
+    service.pass(610).await;
+
+    assert_eq!(service.seen.all(), ["a1#1", "a1#2"]);
+}
+
+#[tokio::test]
+async fn retry_topics_are_created_to_keep_what_they_are_given() {
+    let broker = MemoryBroker::default();
+
+    ensure_retry_topic(&broker, RETRY, 2).unwrap();
+
+    let settings = broker.settings(RETRY);
+    for (name, value) in [("retention.ms", "-1"), ("cleanup.policy", "delete")] {
+        assert!(settings.contains(&(name.into(), value.into())), "{name}");
+    }
+    ensure_retry_topic(&broker, RETRY, 3).unwrap();
+    assert_eq!(broker.partitions_of(RETRY).len(), 3);
 }
