@@ -81,6 +81,8 @@ pub enum Mutant {
     QuoteValues,
     /// Believes what a record's own headers say of where it comes from.
     TrustHeaders,
+    /// Takes a retry topic that says nothing for a while for one that is read through, whoever is away.
+    ScanBySilence,
 }
 
 #[cfg(feature = "simulation")]

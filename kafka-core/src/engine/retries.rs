@@ -246,7 +246,7 @@ impl Engine {
         for topic in &mut retries.topics.0 {
             // What arrives meanwhile is not looked at.
             topic.assigned.must_seek = Some(topic.position());
-            topic.last_news = now;
+            topic.has_news(now);
         }
         self.steer_retries();
     }

@@ -43,6 +43,8 @@ pub(super) struct RetryTopic {
     /// The same as soon as the source is finished past these offsets.
     pub(super) held: Vec<(u64, Offset)>,
     pub(super) last_news: Instant,
+    /// When its leader answered a question, if there was no news since.
+    pub(super) asked_at: Option<Instant>,
 }
 
 /// A parked record that the first reading found.
@@ -150,7 +152,7 @@ impl RetryTopic {
         match self.phase {
             Phase::Scanned | Phase::Waiting { .. } | Phase::Undecided { .. } => {}
             Phase::Scanning => {
-                self.last_news = tokio::time::Instant::now().into_std();
+                self.has_news(tokio::time::Instant::now().into_std());
                 if let Some(origin) = origin.filter(|_| record.offset < self.end) {
                     self.found.push(FoundRecord {
                         at: record.offset,
@@ -167,6 +169,11 @@ impl RetryTopic {
             }
             Phase::Feeding => self.feed(record, origin),
         }
+    }
+
+    /// From now on its silence counts.
+    pub(super) fn has_news(&mut self, now: Instant) {
+        (self.last_news, self.asked_at) = (now, None);
     }
 
     /// The chain of a record, as the source's lanes have it.

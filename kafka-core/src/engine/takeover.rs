@@ -21,7 +21,8 @@ use crate::record::{Offset, TopicPartition};
 
 /// A question that nobody answered is asked again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// A retry topic that gives no record any more before the end that it had is taken to end there: offsets can have gaps.
+/// A retry topic that gives no record for so long before the end that it had is taken to end there: offsets can have gaps. But
+/// only if its leader has answered when that time began, and when it ended.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// A source whose retry topics are to be taken over.
@@ -270,21 +271,58 @@ impl Engine {
                 skipped: Vec::new(),
                 held: Vec::new(),
                 last_news: now,
+                asked_at: None,
             });
+        }
+    }
+
+    /// Ends scans that have nothing more to come before the end that was asked for.
+    fn end_silent_scans(&mut self, now: Instant) {
+        let Some(retries) = &mut self.retries else {
+            return;
+        };
+        let questions = Questions::begin();
+        let mut unanswered = None;
+        for topic in &mut retries.topics.0 {
+            if topic.phase != Phase::Scanning {
+                continue;
+            }
+            if !topic.is_fetched || topic.assigned.must_seek.is_some() {
+                topic.has_news(now);
+                continue;
+            }
+            let since = topic.asked_at.unwrap_or(topic.last_news);
+            if now.saturating_duration_since(since) <= SILENCE {
+                continue;
+            }
+            if mutant::is_active(Mutant::ScanBySilence) {
+                topic.phase = Phase::Scanned;
+                continue;
+            }
+            let Some(time) = questions.next(1) else {
+                continue;
+            };
+            match retries.consumer.watermarks(&topic.assigned.state.at, time) {
+                Ok(_) if topic.asked_at.is_some() => topic.phase = Phase::Scanned,
+                Ok(_) => topic.asked_at = Some(now),
+                Err(error) => {
+                    // Its leader is away, so its silence says nothing.
+                    topic.has_news(now);
+                    unanswered = Some(error);
+                }
+            }
+        }
+        if let Some(error) = unanswered {
+            self.client_error(error);
         }
     }
 
     /// Sources whose retry topics are read through: from here on it is known which keys are parked.
     pub(super) fn end_scans(&mut self, now: Instant) {
+        self.end_silent_scans(now);
         let Some(retries) = &mut self.retries else {
             return;
         };
-        for topic in &mut retries.topics.0 {
-            let is_silent = now.saturating_duration_since(topic.last_news) > SILENCE;
-            if topic.phase == Phase::Scanning && is_silent {
-                topic.phase = Phase::Scanned;
-            }
-        }
         let waiting = retries
             .topics
             .0

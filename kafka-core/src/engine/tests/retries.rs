@@ -231,3 +231,35 @@ async fn retry_topics_are_created_to_keep_what_they_are_given() {
     ensure_retry_topic(&broker, RETRY, 3).unwrap();
     assert_eq!(broker.partitions_of(RETRY).len(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_topic_whose_leader_is_away_is_not_taken_for_read_through() {
+    let mut service = Service::with_one_parked().await;
+    service.give_back().await;
+    service.heal();
+    service.take_over();
+    service.bench.rounds(1).await;
+    service.break_client(|faults| faults.is_cut_off = true);
+    service.bench.append("a", "a2");
+    service.pass(60).await;
+    assert_eq!(service.seen.all(), ["a1#1"]);
+
+    service.break_client(|faults| faults.is_cut_off = false);
+    service.pass(610).await;
+
+    assert_eq!(service.seen.all(), ["a1#1", "a1#2", "a2#1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_topic_with_nothing_before_its_end_is_read_through() {
+    let mut service = Service::with_one_parked().await;
+    service.give_back().await;
+    service.bench.broker.broker.skip(&parked(0), 1);
+    service.heal();
+    service.take_over();
+    service.bench.append("b", "b1");
+
+    service.pass(15).await;
+
+    assert_eq!(service.seen.all(), ["a1#1", "b1#1"]);
+}
