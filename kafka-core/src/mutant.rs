@@ -83,6 +83,8 @@ pub enum Mutant {
     TrustHeaders,
     /// Takes a retry topic that says nothing for a while for one that is read through, whoever is away.
     ScanBySilence,
+    /// Waits for the source to bring what a record of a retry topic says that it comes from, whatever that is.
+    TrustParkedHeaders,
 }
 
 #[cfg(feature = "simulation")]

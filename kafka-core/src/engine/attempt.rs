@@ -48,7 +48,7 @@ pub(super) type Write = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Work {
     pub(super) fn new(batch: Arc<RecordBatch>, index: usize, chain: Option<u64>) -> Self {
-        let attempt = 1 + batch.attempts(index);
+        let attempt = batch.attempts(index).saturating_add(1);
         Self {
             batch,
             index,
@@ -145,7 +145,7 @@ impl Work {
             failure,
             after,
         });
-        self.attempt += 1;
+        self.attempt = self.attempt.saturating_add(1);
         Next::RetryAt(Instant::now() + after)
     }
 
@@ -262,7 +262,7 @@ impl Work {
         lane: &LaneShared,
     ) -> Write {
         // A record that only follows was not tried.
-        let attempts = self.attempt - u32::from(failure.is_none());
+        let attempts = self.attempt.saturating_sub(u32::from(failure.is_none()));
         let (topic, _) = &parking.topics[place.stage - 1];
         let record = self.record();
         let offset = record.offset();

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::dispatch::Assigned;
 use super::poll::{Engine, MOST};
-use super::retry_reader::{Phase, RetryTopic, Topics};
+use super::questions::Questions;
+use super::retry_reader::{Held, Phase, RetryTopic, Topics};
 use super::takeover::Opening;
 use crate::client::{Consumer, Polled, Position};
 use crate::error::ClientError;
 use crate::mutant::{self, Mutant};
+use crate::observe::Event;
 use crate::record::{Offset, TopicPartition};
 
 /// What failed is tried again after this long.
@@ -38,6 +40,8 @@ pub(super) struct Retries {
     read_again_at: Option<Instant>,
     /// See [`COMMIT_AGAIN`].
     commit_again_at: Option<Instant>,
+    /// When it was last asked how far sources go.
+    doubted_at: Option<Instant>,
     /// A next offset that the broker does not have, to be looked at again.
     pub(super) out_of_range: Option<(String, Instant)>,
 }
@@ -52,6 +56,7 @@ impl Retries {
             wait_until: None,
             read_again_at: None,
             commit_again_at: None,
+            doubted_at: None,
             out_of_range: None,
         }
     }
@@ -264,13 +269,8 @@ impl Engine {
                 .find(|p| p.state.at == topic.source);
             let committable = source.and_then(|source| source.state.committable());
             let finished = committable.or(topic.source_start);
-            let is_over = |(_, offset): &mut (u64, Offset)| {
-                finished.is_some_and(|finished| *offset < finished)
-            };
-            let released = topic
-                .held
-                .extract_if(.., is_over)
-                .map(|(sequence, _)| sequence);
+            let is_over = |held: &mut Held| finished.is_some_and(|finished| held.source < finished);
+            let released = topic.held.extract_if(.., is_over).map(|held| held.sequence);
             let over: Vec<_> = topic
                 .skipped
                 .drain(..)
@@ -279,6 +279,46 @@ impl Engine {
                 .collect();
             if !over.is_empty() {
                 topic.assigned.state.ack(&over);
+            }
+            for (offset, why) in topic.foreign.drain(..) {
+                self.group.observers.emit(&Event::NotParked {
+                    group_id: &self.group.group_id,
+                    partition: &topic.assigned.state.at,
+                    offset,
+                    why,
+                });
+            }
+        }
+    }
+
+    /// Asks how far sources go from which there are records that they have not brought: such a record would be waited for,
+    /// and read again by everyone, for as long as it says.
+    fn doubt_held(&mut self, now: Instant) {
+        let Some(retries) = &mut self.retries else {
+            return;
+        };
+        if self.stopping.is_some()
+            || mutant::is_active(Mutant::TrustParkedHeaders)
+            || retries.doubted_at.is_some_and(|at| now < at + TRY_AGAIN)
+        {
+            return;
+        }
+        let questions = Questions::begin();
+        for topic in &mut retries.topics.0 {
+            let mut sources = self.dispatch.partitions.iter();
+            let source = sources.find(|source| source.state.at == topic.source);
+            let read = source.and_then(|source| source.next_offset);
+            let is_beyond = |held: &Held| read.is_none_or(|read| held.source >= read);
+            if !topic.held.iter().any(is_beyond) {
+                continue;
+            }
+            retries.doubted_at = Some(now);
+            let Some(time) = questions.next(1) else {
+                break;
+            };
+            // Without an answer it is asked again.
+            if let Ok((_, end)) = retries.consumer.watermarks(&topic.source, time) {
+                topic.disbelieve(end);
             }
         }
     }
@@ -311,6 +351,7 @@ impl Engine {
         self.open_due(now);
         self.look_for_parked_range(now);
         self.end_scans(now);
+        self.doubt_held(now);
         self.keep_retries_committed(now);
         let Some(retries) = &mut self.retries else {
             return;

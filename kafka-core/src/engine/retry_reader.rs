@@ -16,7 +16,6 @@ use crate::client::{Position, RecordSink};
 use crate::clock::unix_ms;
 use crate::failure::retry_topic::{Copy, Origin, PREFIX, Parking, Place, Reading, Takeover};
 use crate::mutant::{self, Mutant};
-use crate::observe::TARGET;
 use crate::record::{HeaderSource, Offset, RawRecord, TopicPartition, VisitHeader};
 
 /// One partition of one retry topic.
@@ -41,10 +40,20 @@ pub(super) struct RetryTopic {
     /// Sequences that are finished without a call.
     pub(super) skipped: Vec<u64>,
     /// The same as soon as the source is finished past these offsets.
-    pub(super) held: Vec<(u64, Offset)>,
+    pub(super) held: Vec<Held>,
+    /// What nobody of this group wrote: skipped, and still to be told.
+    pub(super) foreign: Vec<(Offset, &'static str)>,
     pub(super) last_news: Instant,
     /// When its leader answered a question, if there was no news since.
     pub(super) asked_at: Option<Instant>,
+}
+
+/// A record that the source brings, too.
+pub(super) struct Held {
+    pub(super) at: Offset,
+    pub(super) sequence: u64,
+    /// Where it comes from, as it says.
+    pub(super) source: Offset,
 }
 
 /// A parked record that the first reading found.
@@ -191,13 +200,10 @@ impl RetryTopic {
     fn feed(&mut self, record: &RawRecord<'_>, origin: Option<Origin>) {
         let Some(origin) = origin else {
             // Somebody else wrote it: there is nothing that it belongs to.
-            tracing::warn!(
-                target: TARGET,
-                topic = record.topic,
-                partition = record.partition,
-                offset = record.offset.0,
-                "not a parked record: skipped"
-            );
+            self.foreign.push((
+                record.offset,
+                "its headers are not those of a parked record",
+            ));
             let sequence = self.assigned.count(record.offset);
             return self.skipped.push(sequence);
         };
@@ -216,7 +222,11 @@ impl RetryTopic {
             // The source brings it, or has brought it. Whoever owns the partition next may not be given it again, so it
             // is finished here when it is there.
             let sequence = self.assigned.count(record.offset);
-            return self.held.push((sequence, origin.offset));
+            return self.held.push(Held {
+                at: record.offset,
+                sequence,
+                source: origin.offset,
+            });
         }
         // A scan that came to the end knows all that lies here: what it did not expect lies in a later topic, or twice.
         let is_unknown = was_there && !self.is_complete;
@@ -278,6 +288,16 @@ impl RetryTopic {
             return origin.owner == self.parking.owner;
         }
         self.was_parked(origin.offset)
+    }
+
+    /// Skips what says that it comes from where its source has no record. The source's end is known from later than that was
+    /// read: what is parked was read from the source before.
+    pub(super) fn disbelieve(&mut self, source_end: Offset) {
+        for held in self.held.extract_if(.., |held| held.source >= source_end) {
+            self.skipped.push(held.sequence);
+            self.foreign
+                .push((held.at, "its source has no record of that offset"));
+        }
     }
 
     /// True of what lay here before the source was taken over, if the source does not bring it again.

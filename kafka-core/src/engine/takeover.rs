@@ -270,6 +270,7 @@ impl Engine {
                 found: Vec::new(),
                 skipped: Vec::new(),
                 held: Vec::new(),
+                foreign: Vec::new(),
                 last_news: now,
                 asked_at: None,
             });

@@ -29,6 +29,9 @@ pub(crate) const PREFIX: &str = "kafka_runtime.retry.";
 /// the end pauses the partition. It bounds what is remembered (about 50 bytes for each key).
 const MOST_PARKED: usize = 100_000;
 
+/// A header may say no more than this: whoever counts on must not overflow.
+const MOST_ATTEMPTS: i64 = u32::MAX as i64 / 2;
+
 /// Returns the name of a retry topic.
 pub(crate) fn topic_name(group_id: &str, topic: &str, wait: Duration) -> String {
     format!("{group_id}.{topic}.retry.{}", short(wait))
@@ -93,7 +96,8 @@ impl Display for Takeover {
 }
 
 impl Origin {
-    /// Reads the headers of a record in a retry topic of `source`; `None` if it is not one of ours.
+    /// Reads the headers of a record in a retry topic of `source`; `None` if it is not one of ours. Nothing that they say is
+    /// larger than it can be.
     pub(crate) fn of(record: &RawRecord<'_>, source: &TopicPartition) -> Option<Self> {
         let mut found: HashMap<&'static str, String> = HashMap::new();
         record.headers.each(&mut |name, value| {
@@ -106,6 +110,9 @@ impl Origin {
             }
         });
         let number = |name| found.get(name)?.parse::<i64>().ok();
+        let mut takeover = Takeover::parse(found.get("takeover")?)?;
+        // That was before it was written.
+        takeover.end = takeover.end.min(record.offset);
         let is_ours = found
             .get("topic")
             .is_some_and(|topic| **topic == *source.topic)
@@ -113,9 +120,9 @@ impl Origin {
         Some(Self {
             offset: Offset(number("offset").filter(|offset| is_ours && *offset >= 0)?),
             timestamp: Timestamp::CreateTime(number("timestamp")?),
-            attempts: u32::try_from(number("attempts")?).ok()?,
+            attempts: u32::try_from(number("attempts")?.clamp(0, MOST_ATTEMPTS)).ok()?,
             due_ms: number("due")?,
-            takeover: Takeover::parse(found.get("takeover")?)?,
+            takeover,
             owner: found.remove("owner")?,
         })
     }

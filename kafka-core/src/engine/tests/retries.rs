@@ -11,7 +11,7 @@ use crate::config::OutOfRange;
 use crate::error::{ClientError, RunError};
 use crate::record::{Offset, TopicPartition};
 use crate::runtime::checks::ensure_retry_topic;
-use crate::{Handler, RecordMetadata, Retry, Text};
+use crate::{Handler, MessagePayload, RecordMetadata, Retry, Text};
 
 const WAIT: Duration = Duration::from_secs(600);
 const RETRY: &str = "g.t.retry.10m";
@@ -67,7 +67,13 @@ impl Service {
     }
 
     async fn pass(&mut self, seconds: u64) {
-        self.bench.pass(Duration::from_secs(seconds)).await;
+        if seconds < 20 {
+            return self.bench.pass(Duration::from_secs(seconds)).await;
+        }
+        for _ in 0..seconds {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            self.bench.rounds(2).await;
+        }
     }
 
     fn heal(&self) {
@@ -262,4 +268,65 @@ async fn a_retry_topic_with_nothing_before_its_end_is_read_through() {
     service.pass(15).await;
 
     assert_eq!(service.seen.all(), ["a1#1", "b1#1"]);
+}
+
+/// A record in a retry topic that says such things of itself.
+fn forged(offset: &str, attempts: &str) -> MessagePayload {
+    let headers = [
+        ("topic", TOPIC),
+        ("partition", "0"),
+        ("offset", offset),
+        ("timestamp", "0"),
+        ("attempts", attempts),
+        ("due", "0"),
+        ("owner", "somebody"),
+        ("takeover", "0@0"),
+    ];
+    let payload = MessagePayload::new("forged").key("z").partition(0);
+    let with = |payload: MessagePayload, (name, value): &(&str, &str)| {
+        payload.header(format!("kafka_runtime.retry.{name}"), *value)
+    };
+    headers.iter().fold(payload, with)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_no_source_has_holds_nothing_back() {
+    let mut service = Service::start().await;
+    service.pass(1).await;
+    let broker = service.bench.broker.broker.clone();
+    broker.append(&parked(0), forged("999999999", "1"));
+    service.pass(1).await;
+    service.bench.append("a", "a1");
+    service.pass(1).await;
+    service.heal();
+    service.pass(610).await;
+
+    for _ in 0..3 {
+        service.give_back().await;
+        service.take_over();
+        service.pass(3).await;
+    }
+
+    assert_eq!(service.seen.all(), ["a1#1", "a1#2"]);
+    assert_eq!(service.bench.broker.committed_parked(), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_of_attempts_that_is_too_large_does_not_overflow() {
+    let mut service = Service::start().await;
+    service.heal();
+    service.bench.append("a", "a1");
+    service.pass(1).await;
+    service.give_back().await;
+    let broker = service.bench.broker.broker.clone();
+    broker.append(&parked(0), forged("0", "4294967295"));
+    broker.append(&parked(0), forged("0", "-1"));
+
+    service.take_over();
+    service.pass(2).await;
+
+    assert!(!service.bench.failed.is_set());
+    service.bench.append("b", "b1");
+    service.pass(1).await;
+    assert_eq!(service.seen.all().last().unwrap(), "b1#1");
 }
