@@ -85,6 +85,8 @@ pub enum Mutant {
     ScanBySilence,
     /// Waits for the source to bring what a record of a retry topic says that it comes from, whatever that is.
     TrustParkedHeaders,
+    /// Lets as many records follow a parked one as there are.
+    ForgetFollowersBound,
 }
 
 #[cfg(feature = "simulation")]

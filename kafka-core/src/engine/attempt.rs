@@ -16,11 +16,14 @@ use crate::error::RunError;
 use crate::failure::backoff::jitter;
 use crate::failure::dead_letter::DeadLetter;
 use crate::failure::policy::{Decision, FailurePolicy, decide};
-use crate::failure::retry_topic::{Copy, Origin, Parking, Place};
+use crate::failure::retry_topic::{Copy, Following, Origin, Parking, Place};
 use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 use crate::outcome::{Failure, FailureKind, Outcome};
 use crate::record::{Record, RecordBatch};
+
+/// Where no more may be parked, it is looked for room after this long.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
 
 /// A record that waits or runs: its batch and its place there.
 pub(super) struct Work {
@@ -210,9 +213,9 @@ impl Work {
         lane: &LaneShared,
     ) -> Option<Stage> {
         let (_, wait) = parking.topics.get(*stage)?;
-        if parking.is_full() {
-            // It waits here, and tries to be parked again after its next attempt.
-            let wait = tokio::time::sleep(lane.handler.retry.max);
+        if !parking.has_room(*stage) {
+            // It waits here, and is to be parked again after its next attempt.
+            let wait = tokio::time::sleep(lane.handler.retry.max.max(ROOM_WAIT));
             return Some(Stage::Backoff(Box::pin(wait)));
         }
         let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
@@ -230,11 +233,16 @@ impl Work {
     pub(super) fn follow(&self, lane: &LaneShared) -> Option<Next> {
         let LaneParking { parking, stage } = lane.parking.as_ref()?;
         let offset = self.batch.offset(self.index);
-        let place = match parking.follow(self.chain, *stage) {
-            None if *stage == 0 => parking.park_again(self.chain, offset),
-            place => place,
-        }?;
-        Some(Next::Follow(place, Arc::clone(parking)))
+        let following = match parking.follow(self.chain, *stage) {
+            Following::No if *stage == 0 => parking.park_again(self.chain, offset),
+            following => following,
+        };
+        match following {
+            Following::No => None,
+            Following::Behind(place) => Some(Next::Follow(place, Arc::clone(parking))),
+            // It waits here: in its chain, which the partition's share of the budget bounds.
+            Following::Wait => Some(Next::RetryAt(Instant::now() + ROOM_WAIT)),
+        }
     }
 
     /// True if it lies parked since an assignment before this one.

@@ -77,6 +77,8 @@ pub(crate) struct EngineConfig {
     pub(crate) heartbeat_interval: Duration,
     /// How often the client commits what was stored.
     pub(crate) commit_interval: Duration,
+    /// So many records of one partition may wait in retry topics at once.
+    pub(crate) most_parked: usize,
 }
 
 /// See the module.

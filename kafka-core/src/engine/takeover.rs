@@ -64,6 +64,7 @@ impl Engine {
                 topics,
                 epoch.0,
                 format!("{}.{}", self.instance, epoch.0),
+                self.config.most_parked,
             ))
         })
     }

@@ -21,6 +21,7 @@ use crate::client::{Cluster, Polled};
 use crate::error::{ClientError, RunError};
 use crate::extract::Services;
 use crate::failure::dead_letter::DeadLetters;
+use crate::failure::retry_topic::MOST_PARKED;
 use crate::observe::Observers;
 use crate::producer::{ProduceError, ProducerClient};
 use crate::record::{Offset, TopicPartition};
@@ -167,6 +168,7 @@ impl Bench {
                 session_timeout: SESSION,
                 heartbeat_interval: Duration::from_secs(3),
                 commit_interval: Duration::from_secs(1),
+                most_parked: MOST_PARKED,
             },
             group: GroupServices {
                 group_id: "g".into(),

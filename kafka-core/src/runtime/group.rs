@@ -16,6 +16,7 @@ use crate::engine::spawn::Spawner;
 use crate::error::RunError;
 use crate::extract::Services;
 use crate::failure::dead_letter::DeadLetters;
+use crate::failure::retry_topic::MOST_PARKED;
 use crate::observe::Observers;
 use crate::producer::KafkaProducer;
 
@@ -103,6 +104,7 @@ impl GroupHandle {
                 heartbeat_interval: shared.config.heartbeat_interval_or_default(),
                 commit_interval: shared.config.commit_interval,
                 cores: shared.cores,
+                most_parked: MOST_PARKED,
             },
             group: GroupServices {
                 group_id: Arc::clone(group_id),

@@ -96,6 +96,7 @@ impl SimMember {
                 session_timeout: setup.session_timeout,
                 heartbeat_interval: Duration::from_secs(3),
                 commit_interval: Duration::from_secs(1),
+                most_parked: setup.most_parked,
             },
             group: GroupServices {
                 group_id: GROUP.into(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering as Atomic};
 use std::time::Duration;
 
-use super::{Bench, Seen, TOPIC, at};
+use super::{Bench, Broker, Seen, TOPIC, at};
 use crate::client::Polled;
 use crate::client::memory::{Faults, MemberId, MemoryBroker};
 use crate::config::OutOfRange;
@@ -73,6 +73,10 @@ impl Service {
         for _ in 0..seconds {
             tokio::time::advance(Duration::from_secs(1)).await;
             self.bench.rounds(2).await;
+            // As the client does by itself.
+            let Broker { broker, member } = &self.bench.broker;
+            broker.member(*member).commit();
+            self.commit_parked();
         }
     }
 
@@ -81,9 +85,13 @@ impl Service {
     }
 
     async fn give_back(&mut self) {
+        self.give_back_at(Some(1)).await;
+    }
+
+    async fn give_back_at(&mut self, committed: Option<i64>) {
         self.bench.broker.tell(Polled::Revoked(vec![at(0)]));
         self.pass(2).await;
-        assert_eq!(self.bench.broker.committed(&at(0)), Some(1));
+        assert_eq!(self.bench.broker.committed(&at(0)), committed);
     }
 
     fn take_over(&self) {
@@ -329,4 +337,25 @@ async fn a_count_of_attempts_that_is_too_large_does_not_overflow() {
     service.bench.append("b", "b1");
     service.pass(1).await;
     assert_eq!(service.seen.all().last().unwrap(), "b1#1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_a_parked_record_waits_in_its_place_where_no_more_may_be_parked() {
+    let mut service = Service::start().await;
+    service.bench.engine.config.most_parked = 2;
+    service.give_back_at(None).await;
+    service.take_over();
+    service.pass(1).await;
+    for value in ["a1", "a2", "a3"] {
+        service.bench.append("a", value);
+    }
+    service.pass(1).await;
+    service.heal();
+    service.bench.append("b", "b1");
+    service.pass(5).await;
+    assert_eq!(service.bench.broker.read(RETRY).len(), 2);
+    assert_eq!(service.seen.all(), ["a1#1", "b1#1"]);
+
+    service.pass(610).await;
+    assert_eq!(service.seen.all(), ["a1#1", "b1#1", "a1#2", "a2#1", "a3#1"]);
 }
