@@ -20,6 +20,7 @@ pub(crate) mod pulse;
 mod questions;
 mod rebalance;
 mod retries;
+mod retry_damage;
 mod retry_reader;
 pub(crate) mod route;
 mod slots;

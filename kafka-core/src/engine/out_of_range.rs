@@ -132,10 +132,11 @@ impl Engine {
             let asked = questions
                 .next(of - index)
                 .and_then(|time| retries.consumer.watermarks(at, time).ok());
-            let (Some((oldest, end)), Position::At(next)) = (asked, topic.position()) else {
+            let Some((oldest, end)) = asked else {
                 is_unknown = true;
                 continue;
             };
+            let next = topic.next();
             if next < oldest || next > end {
                 let text = format!(
                     "{at}: the next offset {next} is outside of what the broker has, {oldest} to {end}"

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::dispatch::Assigned;
 use super::poll::{Engine, MOST};
 use super::questions::Questions;
+use super::retry_damage::Damage;
 use super::retry_reader::{Held, Phase, RetryTopic, Topics};
 use super::takeover::Opening;
 use crate::client::{Consumer, Polled, Position};
@@ -36,8 +37,7 @@ pub(super) struct Retries {
     /// Closed, with offsets that are not known to be committed; and until when to wait for that.
     uncommitted: Vec<(TopicPartition, Offset)>,
     wait_until: Option<Instant>,
-    /// A batch could not be read: from then on everything is read again from where it is.
-    read_again_at: Option<Instant>,
+    pub(super) damage: Damage,
     /// See [`COMMIT_AGAIN`].
     commit_again_at: Option<Instant>,
     /// When it was last asked how far sources go.
@@ -54,15 +54,19 @@ impl Retries {
             opening: Vec::new(),
             uncommitted: Vec::new(),
             wait_until: None,
-            read_again_at: None,
+            damage: Damage::default(),
             commit_again_at: None,
             doubted_at: None,
             out_of_range: None,
         }
     }
 
-    /// True while it is not known which keys of a partition are parked.
-    pub(super) fn is_scanning(&self, source: &TopicPartition) -> bool {
+    /// True if a source must not be read: it is not known which of its keys are parked, or some of that cannot be read.
+    pub(super) fn hold_back(&self, source: &TopicPartition) -> bool {
+        self.is_scanning(source) || self.damage.is_aside(source)
+    }
+
+    fn is_scanning(&self, source: &TopicPartition) -> bool {
         self.opening.iter().any(|opening| opening.source == *source)
             || self.of(source).any(|topic| !topic.is_fed())
     }
@@ -101,15 +105,10 @@ impl Retries {
 
     /// Gives the client everything that is to be read, each from where it is.
     fn assign(&mut self) -> Result<(), ClientError> {
-        self.read_again_at = None;
         for topic in &mut self.topics.0 {
             topic.assigned.must_seek = None;
             // An assignment resets pauses.
             topic.is_fetched = true;
-            if topic.phase == Phase::Scanning {
-                // Read again from the start.
-                topic.found.clear();
-            }
         }
         let all: Vec<_> = self
             .topics
@@ -123,10 +122,11 @@ impl Retries {
 
     /// Fetches what is to be fetched now, and nothing else.
     pub(super) fn steer(&mut self) -> Result<(), ClientError> {
-        let is_reading = self.read_again_at.is_none();
+        let damage = &self.damage;
+        let is_wanted = |topic: &RetryTopic| topic.is_wanted() && !damage.holds_back(topic);
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for topic in &self.topics.0 {
-            match (topic.is_fetched, topic.is_wanted() && is_reading) {
+            match (topic.is_fetched, is_wanted(topic)) {
                 (true, false) => pause.push(topic.assigned.state.at.clone()),
                 (false, true) => resume.push(topic.assigned.state.at.clone()),
                 _ => {}
@@ -139,7 +139,7 @@ impl Retries {
             self.consumer.resume(&resume)?;
         }
         for topic in &mut self.topics.0 {
-            topic.is_fetched = topic.is_wanted() && is_reading;
+            topic.is_fetched = is_wanted(topic);
         }
         Ok(())
     }
@@ -227,7 +227,7 @@ impl Engine {
         self.release();
         match polled {
             Polled::Committed(offsets) => self.retries_committed(&offsets),
-            Polled::Error(error @ ClientError::Corrupt(_)) => self.parked_unreadable(&error, now),
+            Polled::Error(error @ ClientError::Corrupt(_)) => self.parked_unreadable(error, now),
             Polled::Error(ClientError::OffsetOutOfRange(text)) => {
                 self.parked_out_of_range(text, now);
             }
@@ -235,25 +235,6 @@ impl Engine {
             // It is no member of any group.
             Polled::Records | Polled::Assigned(_) | Polled::Revoked(_) | Polled::Lost(_) => {}
         }
-    }
-
-    /// A batch of some retry topic could not be read, and the client reads on behind it. Nothing is read for a while; then
-    /// all of it again, for as long as that takes: what lies behind a batch is not handled before it.
-    fn parked_unreadable(&mut self, error: &ClientError, now: Instant) {
-        self.client_warning(error);
-        if mutant::is_active(Mutant::SkipUnreadable) {
-            return;
-        }
-        let Some(retries) = &mut self.retries else {
-            return;
-        };
-        retries.read_again_at = Some(now + TRY_AGAIN);
-        for topic in &mut retries.topics.0 {
-            // What arrives meanwhile is not looked at.
-            topic.assigned.must_seek = Some(topic.position());
-            topic.has_news(now);
-        }
-        self.steer_retries();
     }
 
     /// Finishes what is to be finished without a call.
@@ -356,15 +337,6 @@ impl Engine {
         let Some(retries) = &mut self.retries else {
             return;
         };
-        if let Some(at) = retries.read_again_at {
-            if now < at {
-                return;
-            }
-            self.assign_retries();
-        }
-        let Some(retries) = &mut self.retries else {
-            return;
-        };
         for topic in &mut retries.topics.0 {
             // Back to the record that was not due, or whose scan is over.
             if let Some(Position::At(offset)) = topic.assigned.must_seek
@@ -379,6 +351,7 @@ impl Engine {
                 topic.phase = Phase::Feeding;
             }
         }
+        self.try_parked_suspects(now);
         self.balance_retries();
         self.steer_retries();
     }
@@ -483,6 +456,8 @@ impl Engine {
             .topics
             .0
             .extract_if(.., |topic| sources.contains(&topic.source));
+        let closed: Vec<_> = closed.collect();
+        retries.damage.forget(sources, &retries.topics.0);
         let mut states = Vec::new();
         for topic in closed {
             let state = topic.assigned.state;

@@ -33,6 +33,10 @@ pub(super) struct RetryTopic {
     pub(super) source_start: Option<Offset>,
     /// The first reading has seen everything up to there.
     pub(super) is_complete: bool,
+    /// The first reading goes on there.
+    pub(super) scanned: Offset,
+    /// How many records have arrived.
+    pub(super) seen: u64,
     /// The client was told to fetch it.
     pub(super) is_fetched: bool,
     /// What the first reading found.
@@ -157,9 +161,11 @@ impl RetryTopic {
         if self.assigned.must_seek.is_some() {
             return;
         }
+        self.seen += 1;
         let origin = Origin::of(record, &self.source);
         match self.phase {
             Phase::Scanned | Phase::Waiting { .. } | Phase::Undecided { .. } => {}
+            Phase::Scanning if record.offset < self.scanned => {}
             Phase::Scanning => {
                 self.has_news(tokio::time::Instant::now().into_std());
                 if let Some(origin) = origin.filter(|_| record.offset < self.end) {
@@ -171,7 +177,8 @@ impl RetryTopic {
                         takeover: origin.takeover,
                     });
                 }
-                if record.offset.next() >= self.end {
+                self.scanned = record.offset.next();
+                if self.scanned >= self.end {
                     self.phase = Phase::Scanned;
                     self.is_complete = true;
                 }
@@ -331,7 +338,12 @@ impl RetryTopic {
 
     /// True if its next records are to be fetched.
     pub(super) fn is_wanted(&self) -> bool {
-        matches!(self.phase, Phase::Scanning | Phase::Feeding) && !self.assigned.is_full
+        self.is_reading() && !self.assigned.is_full
+    }
+
+    /// True unless it waits for something else than room.
+    pub(super) fn is_reading(&self) -> bool {
+        matches!(self.phase, Phase::Scanning | Phase::Feeding)
     }
 
     /// True once it is known which keys are parked in the retry topics of its source.
@@ -343,12 +355,17 @@ impl RetryTopic {
         self.phase != Phase::Scanning
     }
 
+    /// Where it is to be read on.
     pub(super) fn position(&self) -> Position {
+        Position::At(self.next())
+    }
+
+    /// Returns the next offset to read.
+    pub(super) fn next(&self) -> Offset {
         match self.phase {
-            Phase::Waiting { at, .. } | Phase::Undecided { at, .. } => Position::At(at),
-            Phase::Scanning | Phase::Scanned | Phase::Feeding => {
-                Position::At(self.assigned.next_offset.unwrap_or(self.from))
-            }
+            Phase::Waiting { at, .. } | Phase::Undecided { at, .. } => at,
+            Phase::Scanning => self.scanned,
+            Phase::Scanned | Phase::Feeding => self.assigned.next_offset.unwrap_or(self.from),
         }
     }
 }

@@ -267,6 +267,8 @@ impl Engine {
                 end,
                 source_start: opening.start,
                 is_complete: from >= end,
+                scanned: from,
+                seen: 0,
                 is_fetched: false,
                 found: Vec::new(),
                 skipped: Vec::new(),

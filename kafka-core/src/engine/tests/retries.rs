@@ -359,3 +359,49 @@ async fn what_follows_a_parked_record_waits_in_its_place_where_no_more_may_be_pa
     service.pass(610).await;
     assert_eq!(service.seen.all(), ["a1#1", "b1#1", "a1#2", "a2#1", "a3#1"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_batch_of_a_retry_topic_puts_its_source_aside_and_no_other() {
+    let mut service = Service::with_one_parked().await;
+    service.give_back().await;
+    service.heal();
+    let broker = service.bench.broker.broker.clone();
+    broker.damage(&parked(0), Offset(0), u32::MAX);
+    let both = vec![at(0), at(1)];
+    service.bench.broker.tell(Polled::Assigned(both));
+    service.bench.append("b", "b1");
+    service.bench.broker.append(&at(1), Some("c"), Some("c1"));
+    service.pass(40).await;
+
+    assert_eq!(service.seen.all(), ["a1#1", "c1#1"]);
+    let status = service.bench.monitor.status();
+    assert!(!status.is_ready());
+    assert!(matches!(status.last_error, Some(ClientError::Corrupt(_))));
+    let aside = status.partitions.iter().filter(|p| p.is_quarantined);
+    let aside: Vec<_> = aside.map(|p| p.partition.clone()).collect();
+    assert_eq!(aside, [at(0)]);
+
+    // Somebody mends it.
+    broker.damage(&parked(0), Offset(0), 0);
+    service.pass(660).await;
+    let mut seen = service.seen.all();
+    seen.sort();
+    assert_eq!(seen, ["a1#1", "a1#2", "b1#1", "c1#1"]);
+    assert!(service.bench.monitor.status().is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_record_that_is_damaged_while_it_waits_is_not_passed() {
+    let mut service = Service::with_one_parked().await;
+    service.bench.append("b", "b1");
+    service.pass(1).await;
+    service.heal();
+    let broker = service.bench.broker.broker.clone();
+    broker.damage(&parked(0), Offset(0), 5);
+
+    service.pass(602).await;
+    assert_eq!(service.seen.all(), ["a1#1", "b1#1"]);
+    service.pass(120).await;
+
+    assert_eq!(service.seen.all(), ["a1#1", "b1#1", "a1#2", "b1#2"]);
+}
