@@ -21,6 +21,7 @@ mod questions;
 mod rebalance;
 mod retries;
 mod retry_damage;
+mod retry_partitions;
 mod retry_reader;
 pub(crate) mod route;
 mod slots;

@@ -259,9 +259,14 @@ impl Engine {
     /// True while a partition holds its share only because its lanes are short of processor time. Polling on would not
     /// make them faster, and a pause would throw prefetched records away: a moment's wait is better.
     pub(crate) fn is_ahead(&self) -> bool {
-        let share = self.config.budget.share(self.dispatch.partitions.len());
+        let share = self.share();
         let mut reading = self.dispatch.partitions.iter().filter(|p| !p.is_full);
         reading.any(|p| share.is_reached(p.load()) && p.is_behind())
+    }
+
+    /// Returns what each partition that is read may hold, retry topics among them.
+    pub(super) fn share(&self) -> Budget {
+        self.config.budget.share(self.all_partitions().count())
     }
 
     fn is_watching(&self) -> bool {
@@ -545,7 +550,7 @@ impl Engine {
 
     /// Pauses partitions that hold their share of the budget, resumes those that are relieved.
     fn balance(&mut self) {
-        let share = self.config.budget.share(self.dispatch.partitions.len());
+        let share = self.share();
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for partition in &mut self.dispatch.partitions {
             let load = partition.load();

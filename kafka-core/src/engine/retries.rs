@@ -12,6 +12,7 @@ use super::dispatch::Assigned;
 use super::poll::{Engine, MOST};
 use super::questions::Questions;
 use super::retry_damage::Damage;
+use super::retry_partitions::Making;
 use super::retry_reader::{Held, Phase, RetryTopic, Topics};
 use super::takeover::Opening;
 use crate::client::{Consumer, Polled, Position};
@@ -38,6 +39,8 @@ pub(super) struct Retries {
     uncommitted: Vec<(TopicPartition, Offset)>,
     wait_until: Option<Instant>,
     pub(super) damage: Damage,
+    /// Retry topics that are being made.
+    pub(super) making: Option<Making>,
     /// See [`COMMIT_AGAIN`].
     commit_again_at: Option<Instant>,
     /// When it was last asked how far sources go.
@@ -55,6 +58,7 @@ impl Retries {
             uncommitted: Vec::new(),
             wait_until: None,
             damage: Damage::default(),
+            making: None,
             commit_again_at: None,
             doubted_at: None,
             out_of_range: None,
@@ -329,6 +333,7 @@ impl Engine {
 
     /// Goes on with the retry topics: opens them, ends scans, wakes what is due, stores what is finished.
     pub(super) fn advance_retries(&mut self, now: Instant) {
+        self.look_for_retry_topics(now);
         self.open_due(now);
         self.look_for_parked_range(now);
         self.end_scans(now);
@@ -381,13 +386,10 @@ impl Engine {
 
     /// Pauses retry topics that hold their share of the budget, resumes those that are relieved.
     fn balance_retries(&mut self) {
+        let share = self.share();
         let Some(retries) = &mut self.retries else {
             return;
         };
-        let share = self
-            .config
-            .budget
-            .share(self.dispatch.partitions.len() + retries.topics.0.len());
         for topic in &mut retries.topics.0 {
             let load = topic.assigned.load();
             let is_full = topic.assigned.is_full;

@@ -32,7 +32,7 @@ pub(super) struct Opening {
     start: Option<Offset>,
     lanes: usize,
     parking: Arc<Parking>,
-    not_before: Instant,
+    pub(super) not_before: Instant,
 }
 
 impl Opening {
@@ -124,6 +124,10 @@ impl Engine {
                     self.open(opening, ranges, now);
                 }
                 Ok(None) => self.open_later(opening, now),
+                Err(ClientError::UnknownTopic(_)) => {
+                    self.make_retry_topics(&opening.source, &opening.parking);
+                    self.open_later(opening, now + ASK_AGAIN);
+                }
                 Err(error) => {
                     self.client_error(error);
                     self.open_later(opening, now + ASK_AGAIN);
@@ -134,6 +138,17 @@ impl Engine {
             self.assign_retries();
             // Even where nothing has moved: a broker forgets what was committed long ago.
             self.commit_retries_again(|topic| opened.contains(&topic.source));
+            self.end_quarantine(&opened);
+        }
+    }
+
+    /// Their retry topics may have been missing.
+    fn end_quarantine(&mut self, sources: &[TopicPartition]) {
+        let partitions = self.dispatch.partitions.iter_mut();
+        let aside = partitions.filter(|p| p.is_quarantined && sources.contains(&p.state.at));
+        if aside.map(|p| p.is_quarantined = false).count() > 0 {
+            self.monitor.clear_error();
+            self.publish();
         }
     }
 

@@ -257,7 +257,9 @@ impl SimMember {
         if status.state != GroupState::Running {
             return;
         }
-        let share = setup.budget.share(status.partitions.len());
+        let parked = self.retry_id.get();
+        let parked = parked.map_or(0, |id| broker.member(*id).assigned().len());
+        let share = setup.budget.share(status.partitions.len() + parked);
         for partition in status.partitions {
             let view = broker.member(self.id);
             let at = &partition.partition;

@@ -113,6 +113,8 @@ struct State {
     questions: usize,
     /// The settings that topics were created with.
     settings: BTreeMap<String, Vec<(String, String)>>,
+    /// No topic may be created or changed.
+    is_refusing_changes: bool,
 }
 
 /// A commit that the broker accepted.
@@ -255,6 +257,12 @@ impl MemoryBroker {
             .committed
             .get(&(group_id.to_owned(), at.clone()))
             .copied()
+    }
+
+    /// Lets nobody create or change topics, from now on or no more.
+    #[cfg(test)]
+    pub(crate) fn refuse_changes(&self, refuse: bool) {
+        self.state().is_refusing_changes = refuse;
     }
 
     /// Returns the settings that a topic was created with.
@@ -479,10 +487,15 @@ impl Cluster for MemoryBroker {
 
     fn ends(&self, of: &TopicPartition, _: Duration) -> Result<(Offset, Offset), ClientError> {
         let state = self.state();
-        Ok(state
-            .logs
-            .get(of)
-            .map_or((Offset(0), Offset(0)), |log| (log.start, log.end)))
+        match state.logs.get(of) {
+            Some(log) => Ok((log.start, log.end)),
+            // Created with fewer partitions.
+            None if state.settings.contains_key(&*of.topic) => {
+                Err(ClientError::UnknownTopic(of.to_string()))
+            }
+            // Created by whoever writes to it first.
+            None => Ok((Offset(0), Offset(0))),
+        }
     }
 
     fn create_topic_with(
@@ -506,6 +519,9 @@ impl Cluster for MemoryBroker {
         _: Duration,
     ) -> Result<(), ClientError> {
         let mut state = self.state();
+        if state.is_refusing_changes {
+            return Err(ClientError::Authorization(topic.to_owned()));
+        }
         for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
             state
                 .logs

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering as Atomic};
 use std::time::Duration;
 
-use super::{Bench, Broker, Seen, TOPIC, at};
+use tokio::sync::Semaphore;
+
+use super::{Bench, Broker, Seen, TOPIC, at, gated};
 use crate::client::Polled;
 use crate::client::memory::{Faults, MemberId, MemoryBroker};
 use crate::config::OutOfRange;
+use crate::engine::backpressure::Budget;
 use crate::error::{ClientError, RunError};
 use crate::record::{Offset, TopicPartition};
 use crate::runtime::checks::ensure_retry_topic;
@@ -404,4 +407,51 @@ async fn a_parked_record_that_is_damaged_while_it_waits_is_not_passed() {
     service.pass(120).await;
 
     assert_eq!(service.seen.all(), ["a1#1", "b1#1", "a1#2", "b1#2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_topics_share_the_budget_with_their_sources() {
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let handler = gated(&seen, &gate).retry_topics([WAIT]);
+    let budget = Budget {
+        records: 8,
+        bytes: 1 << 20,
+    };
+    let mut bench = Bench::joining(&handler, budget);
+    bench.broker.tell(Polled::Assigned(vec![at(0)]));
+    bench.rounds(5).await;
+
+    for key in ["a", "b", "c", "d"] {
+        bench.append(key, key);
+    }
+    bench.rounds(3).await;
+
+    assert!(bench.broker.is_paused(&at(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_gains_partitions_is_read_when_its_retry_topics_have_them() {
+    let mut service = Service::start().await;
+    service.heal();
+    let broker = service.bench.broker.broker.clone();
+    ensure_retry_topic(&broker, RETRY, 1).unwrap();
+    broker.skip(&at(0), 0);
+    service.bench.broker.append(&at(1), Some("b"), Some("b1"));
+    broker.refuse_changes(true);
+    service.bench.broker.tell(Polled::Assigned(vec![at(1)]));
+    service.pass(5).await;
+    let status = service.bench.monitor.status();
+    assert!(!status.is_ready());
+    let error = status.last_error.unwrap().to_string();
+    assert!(
+        error.contains("cannot be given more: not permitted"),
+        "{error}"
+    );
+    assert!(service.seen.all().is_empty());
+
+    broker.refuse_changes(false);
+    service.pass(25).await;
+
+    assert_eq!(service.seen.all(), ["b1#1"]);
+    assert!(service.bench.monitor.status().is_ready());
 }
