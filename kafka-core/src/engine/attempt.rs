@@ -46,8 +46,18 @@ pub(super) enum Next {
     Follow(Place, Arc<Parking>),
 }
 
-/// A write that ends when the broker has acknowledged it.
-pub(super) type Write = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A write of a record that leaves its lane.
+pub(super) type Write = Pin<Box<dyn Future<Output = Written> + Send>>;
+
+/// What a write came to.
+pub(super) enum Written {
+    /// The broker has acknowledged it: the record may be acked.
+    Settled,
+    /// It cannot be parked: the failure policy has it.
+    GivenUp(Failure),
+    /// It cannot be parked, and was not tried: it waits for what it was to follow.
+    Refused,
+}
 
 impl Work {
     pub(super) fn new(batch: Arc<RecordBatch>, index: usize, chain: Option<u64>) -> Self {
@@ -158,9 +168,8 @@ impl Work {
             Next::RetryAt(at) => Some(Stage::Backoff(Box::pin(tokio::time::sleep_until(at)))),
             Next::GiveUp(failure) => {
                 let parking = lane.parking.as_ref();
-                let parking = parking.filter(|_| failure.kind().is_retried());
-                match parking.and_then(|parking| self.park(parking, &failure, lane)) {
-                    Some(stage) => Some(stage),
+                match parking.filter(|_| failure.kind().is_retried()) {
+                    Some(parking) => self.park(parking, failure, lane),
                     None => self.give_up(failure, lane),
                 }
             }
@@ -172,7 +181,7 @@ impl Work {
     }
 
     /// Hands a record that has had its last attempt to the failure policy.
-    fn give_up(&self, failure: Failure, lane: &LaneShared) -> Option<Stage> {
+    pub(super) fn give_up(&self, failure: Failure, lane: &LaneShared) -> Option<Stage> {
         let record = self.record();
         match lane.handler.on_failure {
             FailurePolicy::DeadLetter => {
@@ -188,6 +197,10 @@ impl Work {
                     handler: Arc::clone(&lane.handler.name),
                     attempts: self.attempt,
                     failure,
+                });
+                let write = Box::pin(async move {
+                    write.await;
+                    Written::Settled
                 });
                 let write = hastily(write, Mutant::AckBeforeDeadLetter);
                 Some(Stage::GivingUp(write))
@@ -205,14 +218,16 @@ impl Work {
         }
     }
 
-    /// Parks a record that failed in the next retry topic; `None` if there is none.
+    /// Parks a record that failed in the next retry topic; if there is none, it is given up.
     fn park(
         &self,
         LaneParking { parking, stage }: &LaneParking,
-        failure: &Failure,
+        failure: Failure,
         lane: &LaneShared,
     ) -> Option<Stage> {
-        let (_, wait) = parking.topics.get(*stage)?;
+        let Some((_, wait)) = parking.topics.get(*stage) else {
+            return self.give_up(failure, lane);
+        };
         if !parking.has_room(*stage) {
             // It waits here, and is to be parked again after its next attempt.
             let wait = tokio::time::sleep(lane.handler.retry.max.max(ROOM_WAIT));
@@ -266,7 +281,7 @@ impl Work {
         &self,
         place: Place,
         parking: &Arc<Parking>,
-        failure: Option<&Failure>,
+        failure: Option<Failure>,
         lane: &LaneShared,
     ) -> Write {
         // A record that only follows was not tried.
@@ -288,15 +303,24 @@ impl Work {
             handler: &lane.handler.name,
             topic,
             attempts,
-            failure,
+            failure: failure.as_ref(),
         });
         let handler = Arc::clone(&lane.handler.name);
         let topic = Arc::clone(topic);
         let write = lane.group.dead_letters.park(record, handler, topic, origin);
-        let parking = Arc::clone(parking);
+        let (parking, chain) = (Arc::clone(parking), self.chain);
         let write = Box::pin(async move {
-            let copy = write.await.map_or(Copy::Next, Copy::At);
-            parking.expect(place.stage, offset, copy);
+            if let Ok(at) = write.await {
+                parking.expect(place.stage, offset, at.map_or(Copy::Next, Copy::At));
+                return Written::Settled;
+            }
+            parking.take(place.stage, offset);
+            parking.leave(chain, place.stage);
+            if let Some(failure) = failure {
+                return Written::GivenUp(failure);
+            }
+            tokio::time::sleep(ROOM_WAIT).await;
+            Written::Refused
         });
         hastily(write, Mutant::AckBeforeParked)
     }
@@ -325,6 +349,6 @@ fn hastily(mut write: Write, mutant: Mutant) -> Write {
     }
     Box::pin(std::future::poll_fn(move |cx| {
         let _ = write.as_mut().poll(cx);
-        Poll::Ready(())
+        Poll::Ready(Written::Settled)
     }))
 }

@@ -37,6 +37,10 @@ const WRITE_RETRY: Retry = Retry {
     max: Duration::from_secs(30),
 };
 
+/// What a retry topic finds too large so many times is too large. Before, it can be a neighbour: a broker refuses a batch as
+/// a whole.
+const TOO_LARGE: u32 = 3;
+
 /// Why a record was given up, for its dead letter.
 pub(crate) struct DeadLetter {
     pub(crate) record: Record,
@@ -77,7 +81,9 @@ impl DeadLetters {
                 topic: &letter.topic,
                 is_retry_topic: false,
             };
-            this.send(&to, this.error_text, |optional| letter.to_payload(optional))
+            // It has nowhere else to go: there is no end but a write.
+            let _: Result<Option<Offset>, ProduceError> = this
+                .send(&to, this.error_text, |optional| letter.to_payload(optional))
                 .await;
             this.observers.emit(&Event::DeadLettered {
                 record: &letter.record,
@@ -90,14 +96,14 @@ impl DeadLetters {
     }
 
     /// Writes a record to a retry topic; ends when the broker has acknowledged it, however long that takes, and says where
-    /// it lies.
+    /// it lies. An error: the topic does not take a record of its size.
     pub(crate) fn park(
         self: &Arc<Self>,
         record: Record,
         handler: Arc<str>,
         topic: Arc<str>,
         origin: Origin,
-    ) -> Pin<Box<dyn Future<Output = Option<Offset>> + Send>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Offset>, ProduceError>> + Send>> {
         let this = Arc::clone(self);
         Box::pin(async move {
             let to = Destination {
@@ -111,23 +117,23 @@ impl DeadLetters {
     }
 
     /// Sends a record until it is acknowledged, or for ever if the group ends with it; returns where it lies, if the broker
-    /// said so. `payload` leaves out what is optional if it is told so.
+    /// said so. `payload` leaves out what is optional if it is told so. An error: a retry topic finds it too large.
     async fn send(
         &self,
         to: &Destination<'_>,
         mut optional: bool,
         payload: impl Fn(bool) -> MessagePayload,
-    ) -> Option<Offset> {
+    ) -> Result<Option<Offset>, ProduceError> {
         let mut attempt = 0;
         loop {
             attempt += 1;
             let error = match self.producer.send(to.topic, payload(optional)).await {
                 // Negative: the broker has it from an attempt before, and does not say where.
-                Ok(written) => return Some(written.offset).filter(|offset| offset.0 >= 0),
+                Ok(written) => return Ok(Some(written.offset).filter(|offset| offset.0 >= 0)),
                 Err(error) => error,
             };
             if mutant::is_active(Mutant::ForgetRefusedDeadLetter) {
-                return None;
+                return Ok(None);
             }
             if let Some(source) = final_error(&error) {
                 self.failed.set(RunError::Client {
@@ -140,6 +146,12 @@ impl DeadLetters {
             if optional && matches!(error, ProduceError::TooLarge { .. }) {
                 optional = false;
                 continue;
+            }
+            if to.is_retry_topic
+                && attempt >= TOO_LARGE
+                && matches!(error, ProduceError::TooLarge { .. })
+            {
+                return Err(error);
             }
             let is_created =
                 matches!(error, ProduceError::UnknownTopic { .. }) && self.create_topic(to).await;

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::{Bench, Broker, Seen, TOPIC, at, gated};
+use super::{Bench, Broker, DEAD, Seen, TOPIC, at, gated};
 use crate::client::Polled;
 use crate::client::memory::{Faults, MemberId, MemoryBroker};
 use crate::config::OutOfRange;
 use crate::engine::backpressure::Budget;
+use crate::engine::monitor::GroupState;
 use crate::error::{ClientError, RunError};
+use crate::producer::ProduceError;
 use crate::record::{Offset, TopicPartition};
 use crate::runtime::checks::ensure_retry_topic;
 use crate::{Handler, MessagePayload, RecordMetadata, Retry, Text};
@@ -81,6 +83,18 @@ impl Service {
             broker.member(*member).commit();
             self.commit_parked();
         }
+    }
+
+    /// Lets time pass until something has happened that takes a thread of its own.
+    async fn pass_until(&mut self, has_happened: impl Fn(&Self) -> bool) {
+        for _ in 0..100_000 {
+            if self.bench.monitor.state() == GroupState::Running && has_happened(self) {
+                return;
+            }
+            self.bench.pass(Duration::from_millis(100)).await;
+            std::thread::yield_now();
+        }
+        panic!("it has not happened");
     }
 
     fn heal(&self) {
@@ -439,7 +453,9 @@ async fn a_source_that_gains_partitions_is_read_when_its_retry_topics_have_them(
     service.bench.broker.append(&at(1), Some("b"), Some("b1"));
     broker.refuse_changes(true);
     service.bench.broker.tell(Polled::Assigned(vec![at(1)]));
-    service.pass(5).await;
+    service
+        .pass_until(|service| !service.bench.monitor.status().is_ready())
+        .await;
     let status = service.bench.monitor.status();
     assert!(!status.is_ready());
     let error = status.last_error.unwrap().to_string();
@@ -450,8 +466,46 @@ async fn a_source_that_gains_partitions_is_read_when_its_retry_topics_have_them(
     assert!(service.seen.all().is_empty());
 
     broker.refuse_changes(false);
-    service.pass(25).await;
+    service.pass_until(|service| service.seen.len() > 0).await;
 
     assert_eq!(service.seen.all(), ["b1#1"]);
     assert!(service.bench.monitor.status().is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_too_large_to_be_parked_is_given_up() {
+    let mut service = Service::start().await;
+    service.pass(1).await;
+    service.bench.broker.refuse_writes(RETRY, Some(too_large()));
+    service.bench.append("a", "a1");
+    service.pass(5).await;
+
+    assert_eq!(service.bench.broker.read(DEAD).len(), 1);
+    assert_eq!(service.bench.broker.stored(&at(0)), Some(1));
+    service.heal();
+    service.bench.append("a", "a2");
+    service.pass(1).await;
+    assert_eq!(service.seen.all(), ["a1#1", "a2#1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_too_large_to_follow_a_parked_one_waits_for_it() {
+    let mut service = Service::with_one_parked().await;
+    service.heal();
+    service.bench.broker.refuse_writes(RETRY, Some(too_large()));
+    service.bench.append("a", "a2");
+    service.pass(300).await;
+    assert_eq!(service.seen.all(), ["a1#1"]);
+
+    service.pass(310).await;
+
+    assert_eq!(service.seen.all(), ["a1#1", "a1#2", "a2#1"]);
+    assert!(service.bench.broker.read(DEAD).is_empty());
+}
+
+fn too_large() -> ProduceError {
+    ProduceError::TooLarge {
+        topic: RETRY.into(),
+        bytes: 2_000_000,
+    }
 }
