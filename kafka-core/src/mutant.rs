@@ -81,6 +81,12 @@ pub enum Mutant {
     QuoteValues,
     /// Believes what a record's own headers say of where it comes from.
     TrustHeaders,
+    /// Takes a retry topic that says nothing for a while for one that is read through, whoever is away.
+    ScanBySilence,
+    /// Waits for the source to bring what a record of a retry topic says that it comes from, whatever that is.
+    TrustParkedHeaders,
+    /// Lets as many records follow a parked one as there are.
+    ForgetFollowersBound,
 }
 
 #[cfg(feature = "simulation")]

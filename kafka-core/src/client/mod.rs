@@ -145,5 +145,25 @@ pub(crate) trait Cluster: Send + Sync {
         partitions: usize,
         replication: Option<i32>,
         timeout: Duration,
+    ) -> Result<(), ClientError> {
+        self.create_topic_with(topic, partitions, replication, &[], timeout)
+    }
+
+    /// The same with settings of the topic's own.
+    fn create_topic_with(
+        &self,
+        topic: &str,
+        partitions: usize,
+        replication: Option<i32>,
+        settings: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<(), ClientError>;
+
+    /// Gives a topic more partitions: so many in all.
+    fn add_partitions(
+        &self,
+        topic: &str,
+        partitions: usize,
+        timeout: Duration,
     ) -> Result<(), ClientError>;
 }

@@ -17,11 +17,14 @@ use crate::error::RunError;
 use crate::failure::backoff::jitter;
 use crate::failure::dead_letter::DeadLetter;
 use crate::failure::policy::{Decision, FailurePolicy, decide};
-use crate::failure::retry_topic::{Copy, Origin, Parking, Place};
+use crate::failure::retry_topic::{Copy, Following, Origin, Parking, Place};
 use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 use crate::outcome::{Failure, FailureKind, Outcome};
 use crate::record::{Record, RecordBatch};
+
+/// Where no more may be parked, it is looked for room after this long.
+const ROOM_WAIT: Duration = Duration::from_secs(1);
 
 /// A record that waits or runs: its batch and its place there.
 pub(super) struct Work {
@@ -44,8 +47,18 @@ pub(super) enum Next {
     Follow(Place, Arc<Parking>),
 }
 
-/// A write that ends when the broker has acknowledged it.
-pub(super) type Write = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A write of a record that leaves its lane.
+pub(super) type Write = Pin<Box<dyn Future<Output = Written> + Send>>;
+
+/// What a write came to.
+pub(super) enum Written {
+    /// The broker has acknowledged it: the record may be acked.
+    Settled,
+    /// It cannot be parked: the failure policy has it.
+    GivenUp(Failure),
+    /// It cannot be parked, and was not tried: it waits for what it was to follow.
+    Refused,
+}
 
 /// Copies records that wait out of their batches, which they then no longer keep in memory.
 pub(super) fn leave_batches(waiting: &mut VecDeque<(Arc<RecordBatch>, usize)>) {
@@ -59,7 +72,7 @@ pub(super) fn leave_batches(waiting: &mut VecDeque<(Arc<RecordBatch>, usize)>) {
 
 impl Work {
     pub(super) fn new(batch: Arc<RecordBatch>, index: usize, chain: Option<u64>) -> Self {
-        let attempt = 1 + batch.attempts(index);
+        let attempt = batch.attempts(index).saturating_add(1);
         Self {
             batch,
             index,
@@ -164,7 +177,7 @@ impl Work {
             failure,
             after,
         });
-        self.attempt += 1;
+        self.attempt = self.attempt.saturating_add(1);
         Next::RetryAt(Instant::now() + after)
     }
 
@@ -176,9 +189,8 @@ impl Work {
             Next::RetryAt(at) => Some(Stage::Backoff(Box::pin(tokio::time::sleep_until(at)))),
             Next::GiveUp(failure) => {
                 let parking = lane.parking.as_ref();
-                let parking = parking.filter(|_| failure.kind().is_retried());
-                match parking.and_then(|parking| self.park(parking, &failure, lane)) {
-                    Some(stage) => Some(stage),
+                match parking.filter(|_| failure.kind().is_retried()) {
+                    Some(parking) => self.park(parking, failure, lane),
                     None => self.give_up(failure, lane),
                 }
             }
@@ -190,7 +202,7 @@ impl Work {
     }
 
     /// Hands a record that has had its last attempt to the failure policy.
-    fn give_up(&self, failure: Failure, lane: &LaneShared) -> Option<Stage> {
+    pub(super) fn give_up(&self, failure: Failure, lane: &LaneShared) -> Option<Stage> {
         let record = self.record();
         match lane.handler.on_failure {
             FailurePolicy::DeadLetter => {
@@ -206,6 +218,10 @@ impl Work {
                     handler: Arc::clone(&lane.handler.name),
                     attempts: self.attempt,
                     failure,
+                });
+                let write = Box::pin(async move {
+                    write.await;
+                    Written::Settled
                 });
                 let write = hastily(write, Mutant::AckBeforeDeadLetter);
                 Some(Stage::GivingUp(write))
@@ -223,17 +239,19 @@ impl Work {
         }
     }
 
-    /// Parks a record that failed in the next retry topic; `None` if there is none.
+    /// Parks a record that failed in the next retry topic; if there is none, it is given up.
     fn park(
         &self,
         LaneParking { parking, stage }: &LaneParking,
-        failure: &Failure,
+        failure: Failure,
         lane: &LaneShared,
     ) -> Option<Stage> {
-        let (_, wait) = parking.topics.get(*stage)?;
-        if parking.is_full() {
-            // It waits here, and tries to be parked again after its next attempt.
-            let wait = tokio::time::sleep(lane.handler.retry.max);
+        let Some((_, wait)) = parking.topics.get(*stage) else {
+            return self.give_up(failure, lane);
+        };
+        if !parking.has_room(*stage) {
+            // It waits here, and is to be parked again after its next attempt.
+            let wait = tokio::time::sleep(lane.handler.retry.max.max(ROOM_WAIT));
             return Some(Stage::Backoff(Box::pin(wait)));
         }
         let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
@@ -251,11 +269,16 @@ impl Work {
     pub(super) fn follow(&self, lane: &LaneShared) -> Option<Next> {
         let LaneParking { parking, stage } = lane.parking.as_ref()?;
         let offset = self.batch.offset(self.index);
-        let place = match parking.follow(self.chain, *stage) {
-            None if *stage == 0 => parking.park_again(self.chain, offset),
-            place => place,
-        }?;
-        Some(Next::Follow(place, Arc::clone(parking)))
+        let following = match parking.follow(self.chain, *stage) {
+            Following::No if *stage == 0 => parking.park_again(self.chain, offset),
+            following => following,
+        };
+        match following {
+            Following::No => None,
+            Following::Behind(place) => Some(Next::Follow(place, Arc::clone(parking))),
+            // It waits here: in its chain, which the partition's share of the budget bounds.
+            Following::Wait => Some(Next::RetryAt(Instant::now() + ROOM_WAIT)),
+        }
     }
 
     /// True if it lies parked since an assignment before this one.
@@ -279,11 +302,11 @@ impl Work {
         &self,
         place: Place,
         parking: &Arc<Parking>,
-        failure: Option<&Failure>,
+        failure: Option<Failure>,
         lane: &LaneShared,
     ) -> Write {
         // A record that only follows was not tried.
-        let attempts = self.attempt - u32::from(failure.is_none());
+        let attempts = self.attempt.saturating_sub(u32::from(failure.is_none()));
         let (topic, _) = &parking.topics[place.stage - 1];
         let record = self.record();
         let offset = record.offset();
@@ -301,15 +324,24 @@ impl Work {
             handler: &lane.handler.name,
             topic,
             attempts,
-            failure,
+            failure: failure.as_ref(),
         });
         let handler = Arc::clone(&lane.handler.name);
         let topic = Arc::clone(topic);
         let write = lane.group.dead_letters.park(record, handler, topic, origin);
-        let parking = Arc::clone(parking);
+        let (parking, chain) = (Arc::clone(parking), self.chain);
         let write = Box::pin(async move {
-            let copy = write.await.map_or(Copy::Next, Copy::At);
-            parking.expect(place.stage, offset, copy);
+            if let Ok(at) = write.await {
+                parking.expect(place.stage, offset, at.map_or(Copy::Next, Copy::At));
+                return Written::Settled;
+            }
+            parking.take(place.stage, offset);
+            parking.leave(chain, place.stage);
+            if let Some(failure) = failure {
+                return Written::GivenUp(failure);
+            }
+            tokio::time::sleep(ROOM_WAIT).await;
+            Written::Refused
         });
         hastily(write, Mutant::AckBeforeParked)
     }
@@ -338,6 +370,6 @@ fn hastily(mut write: Write, mutant: Mutant) -> Write {
     }
     Box::pin(std::future::poll_fn(move |cx| {
         let _ = write.as_mut().poll(cx);
-        Poll::Ready(())
+        Poll::Ready(Written::Settled)
     }))
 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::poll::{COMMITTED_TIMEOUT, Engine};
+use super::questions::Questions;
 use crate::client::Position;
 use crate::error::ClientError;
 use crate::mutant::{self, Mutant};
@@ -17,11 +18,11 @@ use crate::observe::Event;
 use crate::record::{Offset, TopicPartition};
 
 /// A batch that cannot be read so many times in a row is taken to be damaged where it lies.
-const READS: u32 = 3;
+pub(super) const READS: u32 = 3;
 /// A partition under trial has this long to show a record or the error.
-const TRIAL: Duration = Duration::from_secs(3);
+pub(super) const TRIAL: Duration = Duration::from_secs(3);
 /// A partition that was put aside is tried again after this long.
-const TRY_AGAIN: Duration = Duration::from_mins(1);
+pub(super) const TRY_AGAIN: Duration = Duration::from_mins(1);
 
 /// What is known of batches that cannot be read.
 #[derive(Default)]
@@ -49,14 +50,9 @@ impl Corrupt {
 }
 
 impl Engine {
-    /// True if a partition must not be fetched: because of a batch that cannot be read, or because it is not known yet
-    /// which of its keys are parked.
+    /// True if a partition must not be fetched: because of a batch that cannot be read, or of its retry topics.
     pub(super) fn is_held_back(&self, at: &TopicPartition) -> bool {
-        if self
-            .retries
-            .as_ref()
-            .is_some_and(|retries| retries.is_scanning(at))
-        {
+        if self.is_behind_parked(at) {
             return true;
         }
         let is_tried = self
@@ -65,6 +61,12 @@ impl Engine {
             .as_ref()
             .is_some_and(|trial| trial.at == *at);
         self.corrupt.aside.contains_key(at) || (self.corrupt.is_trying() && !is_tried)
+    }
+
+    /// True of a source that must not be read because of its retry topics.
+    fn is_behind_parked(&self, at: &TopicPartition) -> bool {
+        let retries = self.retries.as_ref();
+        retries.is_some_and(|retries| retries.hold_back(at))
     }
 
     /// A batch of some partition could not be read.
@@ -88,8 +90,10 @@ impl Engine {
             self.go_back(&[at]);
         } else {
             let partitions = self.dispatch.partitions.iter();
-            let readable = partitions
-                .filter(|p| !p.is_paused && !self.corrupt.aside.contains_key(&p.state.at));
+            let readable = partitions.filter(|p| {
+                let at = &p.state.at;
+                !p.is_paused && !self.corrupt.aside.contains_key(at) && !self.is_behind_parked(at)
+            });
             let suspects: Vec<_> = readable.map(|p| p.state.at.clone()).collect();
             self.go_back(&suspects);
             self.corrupt.suspects = suspects;
@@ -152,7 +156,11 @@ impl Engine {
         }
         // One that holds its share already is not fetched for this either: it waits for its turn.
         let mut waiting = Vec::new();
-        while let Some(at) = self.corrupt.suspects.pop() {
+        let questions = Questions::begin();
+        while let Some(time) = questions.next(1) {
+            let Some(at) = self.corrupt.suspects.pop() else {
+                break;
+            };
             let Some(partition) = self.dispatch.find(&at) else {
                 continue;
             };
@@ -161,8 +169,11 @@ impl Engine {
                 continue;
             }
             let next = partition.next_offset;
+            if self.is_behind_parked(&at) {
+                continue;
+            }
             // One whose leader is away must not hold up the others; if it is the one, it says so again.
-            let asked = self.consumer.watermarks(&at, COMMITTED_TIMEOUT);
+            let asked = self.consumer.watermarks(&at, time);
             let Ok((oldest, end)) = asked else {
                 continue;
             };

@@ -17,13 +17,17 @@ pub(crate) mod partition;
 mod permit;
 pub(crate) mod poll;
 pub(crate) mod pulse;
+mod questions;
 mod rebalance;
 mod retries;
+mod retry_damage;
+mod retry_partitions;
 mod retry_reader;
 pub(crate) mod route;
 mod slots;
 pub(crate) mod spawn;
 mod stop;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod watchdog;

@@ -80,7 +80,8 @@ pub struct PartitionStatus {
     pub is_paused: bool,
     /// The group wants it back, or the runtime stops: what runs is finished, nothing new is started.
     pub is_draining: bool,
-    /// Put aside: a batch of it cannot be read ([`Event::Quarantined`](crate::Event::Quarantined)).
+    /// Put aside: a batch of it or of its retry topics cannot be read ([`Event::Quarantined`](crate::Event::Quarantined)), or
+    /// these lack the partition.
     pub is_quarantined: bool,
 }
 

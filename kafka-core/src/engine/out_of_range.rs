@@ -5,8 +5,10 @@
 use std::time::{Duration, Instant};
 
 use super::assignment::{StartAt, start_at};
-use super::poll::{COMMITTED_TIMEOUT, Engine};
+use super::poll::Engine;
+use super::questions::Questions;
 use crate::client::Position;
+use crate::config::OutOfRange;
 use crate::error::ClientError;
 use crate::handler::Start;
 
@@ -27,9 +29,13 @@ impl Engine {
         let mut all = Vec::new();
         let mut reasons = Vec::new();
         let mut is_unknown = false;
-        for partition in &self.dispatch.partitions {
+        let questions = Questions::begin();
+        let of = self.dispatch.partitions.len();
+        for (index, partition) in self.dispatch.partitions.iter().enumerate() {
             let (at, next) = (partition.state.at.clone(), partition.next_offset);
-            let range = self.consumer.watermarks(&at, COMMITTED_TIMEOUT).ok();
+            let range = questions
+                .next(of - index)
+                .and_then(|time| self.consumer.watermarks(&at, time).ok());
             is_unknown |= range.is_none();
             let found = start_at(next, Start::Earliest, range, self.config.on_out_of_range);
             let position = match (found, range) {
@@ -99,5 +105,69 @@ impl Engine {
             .map(|p| p.state.at.clone())
             .collect();
         self.report(|consumer| consumer.pause(&paused));
+    }
+    /// Looks again at retry topics, if no broker has said what it has.
+    pub(super) fn look_for_parked_range(&mut self, now: Instant) {
+        let retries = self.retries.as_mut();
+        let due = retries.and_then(|retries| {
+            let is_due = |(_, due): &mut (String, Instant)| now >= *due;
+            retries.out_of_range.take_if(is_due)
+        });
+        if let Some((text, _)) = due {
+            self.parked_out_of_range(text, now);
+        }
+    }
+
+    /// What is to be read next of some retry topic is not on the broker any more: ends the group, or takes the retry topics
+    /// of its source over again, which goes on as `on_out_of_range` says. Keys that wait for what is lost are free then.
+    pub(super) fn parked_out_of_range(&mut self, text: String, now: Instant) {
+        let Some(retries) = &mut self.retries else {
+            return;
+        };
+        let questions = Questions::begin();
+        let of = retries.topics.0.len();
+        let (mut gone, mut is_unknown) = (Vec::new(), false);
+        for (index, topic) in retries.topics.0.iter().enumerate() {
+            let at = &topic.assigned.state.at;
+            let asked = questions
+                .next(of - index)
+                .and_then(|time| retries.consumer.watermarks(at, time).ok());
+            let Some((oldest, end)) = asked else {
+                is_unknown = true;
+                continue;
+            };
+            let next = topic.next();
+            if next < oldest || next > end {
+                let text = format!(
+                    "{at}: the next offset {next} is outside of what the broker has, {oldest} to {end}"
+                );
+                gone.push((topic.source.clone(), text));
+            }
+        }
+        if gone.is_empty() && is_unknown {
+            // Never on a temporary error: asked again.
+            retries.out_of_range = Some((text.clone(), now + ASK_AGAIN));
+            return self.client_warning(&ClientError::OffsetOutOfRange(text));
+        }
+        if self.config.on_out_of_range == OutOfRange::Fail
+            && let Some((_, text)) = gone.pop()
+        {
+            return self.client_error(ClientError::OffsetOutOfRange(text));
+        }
+        // The client has given up what it could not read.
+        self.assign_retries();
+        gone.dedup_by(|(later, _), (earlier, _)| later == earlier);
+        for (source, text) in gone {
+            self.client_warning(&ClientError::OffsetOutOfRange(text));
+            let is_leaving = self
+                .revoking
+                .as_ref()
+                .is_some_and(|revoking| revoking.partitions.contains(&source));
+            let mut partitions = self.dispatch.partitions.iter();
+            let index = partitions.position(|p| p.state.at == source);
+            if let Some(index) = index.filter(|_| !is_leaving) {
+                self.begin_again(index);
+            }
+        }
     }
 }

@@ -81,6 +81,8 @@ pub(crate) struct EngineConfig {
     /// The client says when a session is over because no heartbeat was answered. With `group.protocol=consumer` librdkafka
     /// 2.12 does not.
     pub(crate) is_told_of_silence: bool,
+    /// So many records of one partition may wait in retry topics at once.
+    pub(crate) most_parked: usize,
 }
 
 /// See the module.
@@ -270,9 +272,14 @@ impl Engine {
     /// True while a partition holds its share only because its lanes are short of processor time. Polling on would not
     /// make them faster, and a pause would throw prefetched records away: a moment's wait is better.
     pub(crate) fn is_ahead(&self) -> bool {
-        let share = self.config.budget.share(self.dispatch.partitions.len());
+        let share = self.share();
         let mut reading = self.dispatch.partitions.iter().filter(|p| !p.is_full);
         reading.any(|p| share.is_reached(p.load()) && p.is_behind())
+    }
+
+    /// Returns what each partition that is read may hold, retry topics among them.
+    pub(super) fn share(&self) -> Budget {
+        self.config.budget.share(self.all_partitions().count())
     }
 
     fn is_watching(&self) -> bool {
@@ -317,14 +324,15 @@ impl Engine {
                 .as_ref()
                 .is_some_and(|r| r.partitions.contains(at));
             if !Arc::ptr_eq(handler, &partition.handler) && !is_leaving {
-                self.replace_handler(index);
+                self.begin_again(index);
             }
         }
         self.publish();
     }
 
-    /// Gives a partition that stays assigned to another handler: a new epoch, from the first unfinished record on.
-    fn replace_handler(&mut self, index: usize) {
+    /// Begins a new epoch of a partition that stays assigned, from the first unfinished record on: it has another handler, or
+    /// its retry topics are to be taken over again.
+    pub(super) fn begin_again(&mut self, index: usize) {
         let old = &self.dispatch.partitions[index];
         let (at, lanes) = (old.state.at.clone(), old.lanes.len());
         // Before the store: what is acked in between would be in neither.
@@ -557,7 +565,7 @@ impl Engine {
 
     /// Pauses partitions that hold their share of the budget, resumes those that are relieved.
     fn balance(&mut self) {
-        let share = self.config.budget.share(self.dispatch.partitions.len());
+        let share = self.share();
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for partition in &mut self.dispatch.partitions {
             let load = partition.load();

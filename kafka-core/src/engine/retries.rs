@@ -4,50 +4,49 @@
 //! retry topics, with a client of its own that is no member of any group, and commits to `{group}.retry`. So the keys
 //! that are parked are known where their later records arrive, and a partition moves with all that is parked of it.
 //!
-//! **Taking over.** Before the source is read, its retry topics are read through once, from the committed offset to their
-//! end, to learn which keys are parked. Then they are read again, each record when it is due.
+//! Before the source is read, its retry topics are taken over: see `engine/takeover.rs`.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::dispatch::{Assigned, NewPartition};
-use super::lane_task::LaneParking;
-use super::partition::Epoch;
-use super::poll::{COMMITTED_TIMEOUT, Engine, MOST};
-use super::retry_reader::{Found, Phase, RetryTopic, Topics};
+use super::dispatch::Assigned;
+use super::poll::{Engine, MOST};
+use super::questions::Questions;
+use super::retry_damage::Damage;
+use super::retry_partitions::Making;
+use super::retry_reader::{Held, Phase, RetryTopic, Topics};
+use super::takeover::Opening;
 use crate::client::{Consumer, Polled, Position};
-use crate::clock::unix_ms;
 use crate::error::ClientError;
-use crate::failure::retry_topic::{Parking, Takeover};
 use crate::mutant::{self, Mutant};
+use crate::observe::Event;
 use crate::record::{Offset, TopicPartition};
 
-/// A question that nobody answered is asked again after this long.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// A retry topic that gives no record any more before the end that it had is taken to end there: offsets can have gaps.
-const SILENCE: Duration = Duration::from_secs(5);
+/// What failed is tried again after this long.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// What is committed is committed again after this long, even if nothing has moved. `{group}.retry` has no members, so a
+/// broker forgets each of its offsets `offsets.retention.minutes` (7 days by default) after the last commit of it.
+const COMMIT_AGAIN: Duration = Duration::from_hours(1);
 /// How long a revoke waits until what was finished in retry topics is known to be committed.
 const COMMIT_WAIT: Duration = Duration::from_secs(1);
 
 /// The retry topics of a group's member.
 pub(super) struct Retries {
-    consumer: Box<dyn Consumer>,
-    topics: Topics,
-    /// Sources whose retry topics could not be asked for yet.
-    opening: Vec<Opening>,
+    pub(super) consumer: Box<dyn Consumer>,
+    pub(super) topics: Topics,
+    /// Sources whose retry topics are not taken over yet.
+    pub(super) opening: Vec<Opening>,
     /// Closed, with offsets that are not known to be committed; and until when to wait for that.
     uncommitted: Vec<(TopicPartition, Offset)>,
     wait_until: Option<Instant>,
-    /// A batch could not be read: from then on everything is read again from where it is.
-    read_again_at: Option<Instant>,
-}
-
-struct Opening {
-    source: TopicPartition,
-    start: Option<Offset>,
-    lanes: usize,
-    parking: Arc<Parking>,
-    not_before: Instant,
+    pub(super) damage: Damage,
+    /// Retry topics that are being made.
+    pub(super) making: Option<Making>,
+    /// See [`COMMIT_AGAIN`].
+    commit_again_at: Option<Instant>,
+    /// When it was last asked how far sources go.
+    doubted_at: Option<Instant>,
+    /// A next offset that the broker does not have, to be looked at again.
+    pub(super) out_of_range: Option<(String, Instant)>,
 }
 
 impl Retries {
@@ -58,15 +57,22 @@ impl Retries {
             opening: Vec::new(),
             uncommitted: Vec::new(),
             wait_until: None,
-            read_again_at: None,
+            damage: Damage::default(),
+            making: None,
+            commit_again_at: None,
+            doubted_at: None,
+            out_of_range: None,
         }
     }
 
-    /// True while it is not known which keys of a partition are parked.
-    pub(super) fn is_scanning(&self, source: &TopicPartition) -> bool {
+    /// True if a source must not be read: it is not known which of its keys are parked, or some of that cannot be read.
+    pub(super) fn hold_back(&self, source: &TopicPartition) -> bool {
+        self.is_scanning(source) || self.damage.is_aside(source)
+    }
+
+    fn is_scanning(&self, source: &TopicPartition) -> bool {
         self.opening.iter().any(|opening| opening.source == *source)
-            || self.of(source).any(|topic| !topic.is_scanned())
-            || self.of(source).any(|topic| topic.phase == Phase::Scanned)
+            || self.of(source).any(|topic| !topic.is_fed())
     }
 
     /// True while a lane of these may still run a call.
@@ -94,7 +100,7 @@ impl Retries {
         theirs.map(|topic| &topic.assigned)
     }
 
-    fn of(&self, source: &TopicPartition) -> impl Iterator<Item = &RetryTopic> {
+    pub(super) fn of(&self, source: &TopicPartition) -> impl Iterator<Item = &RetryTopic> {
         self.topics
             .0
             .iter()
@@ -103,13 +109,10 @@ impl Retries {
 
     /// Gives the client everything that is to be read, each from where it is.
     fn assign(&mut self) -> Result<(), ClientError> {
-        self.read_again_at = None;
         for topic in &mut self.topics.0 {
             topic.assigned.must_seek = None;
-            if topic.phase == Phase::Scanning {
-                // Read again from the start.
-                topic.found.clear();
-            }
+            // An assignment resets pauses.
+            topic.is_fetched = true;
         }
         let all: Vec<_> = self
             .topics
@@ -118,17 +121,31 @@ impl Retries {
             .map(|topic| (topic.assigned.state.at.clone(), topic.position()))
             .collect();
         self.consumer.assign(&all)?;
-        let is_idle = |topic: &&RetryTopic| {
-            !matches!(topic.phase, Phase::Scanning | Phase::Feeding) || topic.assigned.is_full
-        };
-        let idle: Vec<_> = self
-            .topics
-            .0
-            .iter()
-            .filter(is_idle)
-            .map(|topic| topic.assigned.state.at.clone())
-            .collect();
-        self.consumer.pause(&idle)
+        self.steer()
+    }
+
+    /// Fetches what is to be fetched now, and nothing else.
+    pub(super) fn steer(&mut self) -> Result<(), ClientError> {
+        let damage = &self.damage;
+        let is_wanted = |topic: &RetryTopic| topic.is_wanted() && !damage.holds_back(topic);
+        let (mut pause, mut resume) = (Vec::new(), Vec::new());
+        for topic in &self.topics.0 {
+            match (topic.is_fetched, is_wanted(topic)) {
+                (true, false) => pause.push(topic.assigned.state.at.clone()),
+                (false, true) => resume.push(topic.assigned.state.at.clone()),
+                _ => {}
+            }
+        }
+        if !pause.is_empty() {
+            self.consumer.pause(&pause)?;
+        }
+        if !resume.is_empty() {
+            self.consumer.resume(&resume)?;
+        }
+        for topic in &mut self.topics.0 {
+            topic.is_fetched = is_wanted(topic);
+        }
+        Ok(())
     }
 
     /// Hands over what was finished; remembers it if it has to be known to be committed.
@@ -162,6 +179,24 @@ impl Retries {
         Ok(finished)
     }
 
+    /// Returns what was finished in a retry topic that was closed, if the group is not known to have it yet.
+    pub(super) fn known(&self, at: &TopicPartition) -> Option<Offset> {
+        let known = self.uncommitted.iter().filter(|(known, _)| known == at);
+        known.map(|(_, offset)| *offset).max()
+    }
+
+    /// Hands over again what was handed over before.
+    fn store_again(&mut self, of: impl Fn(&RetryTopic) -> bool) -> Result<(), ClientError> {
+        let theirs = self.topics.0.iter().filter(|topic| of(topic));
+        let stored: Vec<_> = theirs
+            .filter_map(|topic| {
+                let state = &topic.assigned.state;
+                Some((state.at.clone(), state.stored()?))
+            })
+            .collect();
+        self.consumer.store(&stored)
+    }
+
     pub(super) fn close(self) {
         self.consumer.close();
     }
@@ -181,42 +216,6 @@ impl Engine {
         }
     }
 
-    /// Makes the parking of a source that is about to be read, if its handler has retry topics.
-    pub(super) fn parking_of(&self, at: &TopicPartition, epoch: Epoch) -> Option<Arc<Parking>> {
-        let topics = self
-            .routes
-            .of_topic(&at.topic)?
-            .retry_topics(&self.group.group_id, &at.topic);
-        let is_needed = !topics.is_empty() && self.retries.is_some();
-        is_needed.then(|| {
-            Arc::new(Parking::new(
-                topics,
-                epoch.0,
-                format!("{}.{}", self.instance, epoch.0),
-            ))
-        })
-    }
-
-    /// Takes the retry topics of a source over; it is not read before that is done.
-    pub(super) fn open_retries(
-        &mut self,
-        source: &TopicPartition,
-        start: Option<Offset>,
-        lanes: usize,
-        parking: Arc<Parking>,
-    ) {
-        let Some(retries) = &mut self.retries else {
-            return;
-        };
-        retries.opening.push(Opening {
-            source: source.clone(),
-            start,
-            lanes,
-            parking,
-            not_before: tokio::time::Instant::now().into_std(),
-        });
-    }
-
     /// Polls the retry topics, and does what is due.
     pub(super) fn poll_retries(&mut self, now: Instant) {
         let Some(mut retries) = self.retries.take() else {
@@ -232,32 +231,13 @@ impl Engine {
         self.release();
         match polled {
             Polled::Committed(offsets) => self.retries_committed(&offsets),
-            Polled::Error(error @ ClientError::Corrupt(_)) => self.parked_unreadable(&error, now),
+            Polled::Error(error @ ClientError::Corrupt(_)) => self.parked_unreadable(error, now),
+            Polled::Error(ClientError::OffsetOutOfRange(text)) => {
+                self.parked_out_of_range(text, now);
+            }
             Polled::Error(error) | Polled::Fenced(error) => self.client_error(error),
             // It is no member of any group.
             Polled::Records | Polled::Assigned(_) | Polled::Revoked(_) | Polled::Lost(_) => {}
-        }
-    }
-
-    /// A batch of some retry topic could not be read, and the client reads on behind it. Nothing is read for a while; then
-    /// all of it again, for as long as that takes: what lies behind a batch is not handled before it.
-    fn parked_unreadable(&mut self, error: &ClientError, now: Instant) {
-        self.client_warning(error);
-        if mutant::is_active(Mutant::SkipUnreadable) {
-            return;
-        }
-        let Some(retries) = &mut self.retries else {
-            return;
-        };
-        retries.read_again_at = Some(now + ASK_AGAIN);
-        for topic in &mut retries.topics.0 {
-            // What arrives meanwhile is not looked at.
-            topic.assigned.must_seek = Some(topic.position());
-            topic.last_news = now;
-        }
-        let all: Vec<_> = retries.all().map(|topic| topic.state.at.clone()).collect();
-        if let Err(error) = retries.consumer.pause(&all) {
-            self.client_error(error);
         }
     }
 
@@ -274,13 +254,8 @@ impl Engine {
                 .find(|p| p.state.at == topic.source);
             let committable = source.and_then(|source| source.state.committable());
             let finished = committable.or(topic.source_start);
-            let is_over = |(_, offset): &mut (u64, Offset)| {
-                finished.is_some_and(|finished| *offset < finished)
-            };
-            let released = topic
-                .held
-                .extract_if(.., is_over)
-                .map(|(sequence, _)| sequence);
+            let is_over = |held: &mut Held| finished.is_some_and(|finished| held.source < finished);
+            let released = topic.held.extract_if(.., is_over).map(|held| held.sequence);
             let over: Vec<_> = topic
                 .skipped
                 .drain(..)
@@ -289,6 +264,46 @@ impl Engine {
                 .collect();
             if !over.is_empty() {
                 topic.assigned.state.ack(&over);
+            }
+            for (offset, why) in topic.foreign.drain(..) {
+                self.group.observers.emit(&Event::NotParked {
+                    group_id: &self.group.group_id,
+                    partition: &topic.assigned.state.at,
+                    offset,
+                    why,
+                });
+            }
+        }
+    }
+
+    /// Asks how far sources go from which there are records that they have not brought: such a record would be waited for,
+    /// and read again by everyone, for as long as it says.
+    fn doubt_held(&mut self, now: Instant) {
+        let Some(retries) = &mut self.retries else {
+            return;
+        };
+        if self.stopping.is_some()
+            || mutant::is_active(Mutant::TrustParkedHeaders)
+            || retries.doubted_at.is_some_and(|at| now < at + TRY_AGAIN)
+        {
+            return;
+        }
+        let questions = Questions::begin();
+        for topic in &mut retries.topics.0 {
+            let mut sources = self.dispatch.partitions.iter();
+            let source = sources.find(|source| source.state.at == topic.source);
+            let read = source.and_then(|source| source.next_offset);
+            let is_beyond = |held: &Held| read.is_none_or(|read| held.source >= read);
+            if !topic.held.iter().any(is_beyond) {
+                continue;
+            }
+            retries.doubted_at = Some(now);
+            let Some(time) = questions.next(1) else {
+                break;
+            };
+            // Without an answer it is asked again.
+            if let Ok((_, end)) = retries.consumer.watermarks(&topic.source, time) {
+                topic.disbelieve(end);
             }
         }
     }
@@ -318,248 +333,88 @@ impl Engine {
 
     /// Goes on with the retry topics: opens them, ends scans, wakes what is due, stores what is finished.
     pub(super) fn advance_retries(&mut self, now: Instant) {
-        let Some(retries) = &mut self.retries else {
-            return;
-        };
-        let is_due = |opening: &mut Opening| opening.not_before <= now;
-        let opening: Vec<_> = retries.opening.extract_if(.., is_due).collect();
-        for opening in opening {
-            self.open(opening, now);
-        }
+        self.look_for_retry_topics(now);
+        self.open_due(now);
+        self.look_for_parked_range(now);
         self.end_scans(now);
+        self.doubt_held(now);
+        self.keep_retries_committed(now);
         let Some(retries) = &mut self.retries else {
             return;
         };
-        if let Some(at) = retries.read_again_at {
-            if now < at {
-                return;
-            }
-            self.assign_retries();
-        }
-        let Some(retries) = &mut self.retries else {
-            return;
-        };
-        // Back to the record that was not due, or whose scan is over.
-        let mut resume = Vec::new();
-        let mut pause = Vec::new();
         for topic in &mut retries.topics.0 {
-            let at = topic.assigned.state.at.clone();
+            // Back to the record that was not due, or whose scan is over.
             if let Some(Position::At(offset)) = topic.assigned.must_seek
-                && retries.consumer.seek(&at, offset).is_ok()
+                && retries
+                    .consumer
+                    .seek(&topic.assigned.state.at, offset)
+                    .is_ok()
             {
                 topic.assigned.must_seek = None;
-                if topic.phase != Phase::Feeding {
-                    pause.push(at.clone());
-                }
             }
             if topic.is_over() && topic.assigned.must_seek.is_none() {
                 topic.phase = Phase::Feeding;
-                if !topic.assigned.is_full {
-                    resume.push(at);
-                }
             }
         }
-        let paused = retries.consumer.pause(&pause);
-        let resumed = retries.consumer.resume(&resume);
-        for result in [paused, resumed] {
-            if let Err(error) = result {
-                self.client_error(error);
-            }
-        }
+        self.try_parked_suspects(now);
         self.balance_retries();
+        self.steer_retries();
+    }
+
+    /// Commits everything again from time to time.
+    fn keep_retries_committed(&mut self, now: Instant) {
+        let Some(retries) = &mut self.retries else {
+            return;
+        };
+        let at = *retries.commit_again_at.get_or_insert(now + COMMIT_AGAIN);
+        let is_taking_over = retries.topics.0.iter().any(|topic| !topic.is_fed());
+        if now < at || is_taking_over {
+            return;
+        }
+        retries.commit_again_at = None;
+        // The client commits nothing that it has committed already, until it is given its partitions anew.
+        self.assign_retries();
+        self.commit_retries_again(|_| true);
+    }
+
+    pub(super) fn commit_retries_again(&mut self, of: impl Fn(&RetryTopic) -> bool) {
+        let stored = self.retries.as_mut().map(|retries| retries.store_again(of));
+        if let Some(Err(error)) = stored {
+            self.client_error(error);
+        }
     }
 
     /// Pauses retry topics that hold their share of the budget, resumes those that are relieved.
     fn balance_retries(&mut self) {
+        let share = self.share();
         let Some(retries) = &mut self.retries else {
             return;
         };
-        let share = self
-            .config
-            .budget
-            .share(self.dispatch.partitions.len() + retries.topics.0.len());
-        let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for topic in &mut retries.topics.0 {
             let load = topic.assigned.load();
-            let at = || topic.assigned.state.at.clone();
-            if !topic.assigned.is_full && share.is_reached(load) {
-                pause.push(at());
-                topic.assigned.is_full = true;
-            } else if topic.assigned.is_full && share.is_relieved(load) {
-                if topic.phase == Phase::Feeding {
-                    resume.push(at());
-                }
-                topic.assigned.is_full = false;
-            }
-        }
-        let paused = retries.consumer.pause(&pause);
-        let resumed = retries.consumer.resume(&resume);
-        for result in [paused, resumed] {
-            if let Err(error) = result {
-                self.client_error(error);
-            }
+            let is_full = topic.assigned.is_full;
+            topic.assigned.is_full = if is_full {
+                !share.is_relieved(load)
+            } else {
+                share.is_reached(load)
+            };
         }
     }
 
-    /// Asks where the retry topics of a source are read from, and begins to.
-    fn open(&mut self, opening: Opening, now: Instant) {
-        let partitions: Vec<_> = opening
-            .parking
-            .topics
-            .iter()
-            .map(|(topic, _)| TopicPartition::new(Arc::clone(topic), opening.source.partition))
-            .collect();
-        let asked = self.ranges(&partitions);
-        let ranges = match asked {
-            Ok(ranges) => ranges,
-            Err(error) => {
-                self.client_error(error);
-                let not_before = now + ASK_AGAIN;
-                if let Some(retries) = &mut self.retries {
-                    retries.opening.push(Opening {
-                        not_before,
-                        ..opening
-                    });
-                }
-                return;
-            }
-        };
-        let Some(handler) = self.routes.of_topic(&opening.source.topic).map(Arc::clone) else {
-            return;
-        };
-        let at_ms = unix_ms();
-        let takeovers = ranges.iter().map(|(_, end)| Takeover { end: *end, at_ms });
-        opening.parking.take_over(takeovers.collect());
-        let after = self.earlier(&opening.source, Some(&opening.parking));
-        for (stage, (at, (from, end))) in (1..).zip(partitions.into_iter().zip(ranges)) {
-            self.epoch += 1;
-            let parking = LaneParking {
-                parking: Arc::clone(&opening.parking),
-                stage,
-            };
-            let new = NewPartition {
-                at,
-                epoch: Epoch(self.epoch),
-                lanes: opening.lanes,
-                handler: &handler,
-                after: &after,
-                parking: Some(&parking),
-            };
-            let mut assigned = Assigned::start(new, &self.group, &self.spawner);
-            assigned.source = Some(Arc::clone(&opening.source.topic));
-            assigned.state.set_stored(from);
-            assigned.state.set_committed(from);
-            let is_scanned = from >= end || mutant::is_active(Mutant::ForgetParkedKeys);
-            let Some(retries) = &mut self.retries else {
-                return;
-            };
-            retries.topics.0.push(RetryTopic {
-                assigned,
-                source: opening.source.clone(),
-                stage,
-                wait: opening.parking.topics[stage - 1].1,
-                parking: Arc::clone(&opening.parking),
-                phase: if is_scanned {
-                    Phase::Scanned
-                } else {
-                    Phase::Scanning
-                },
-                from,
-                end,
-                source_start: opening.start,
-                is_complete: from >= end,
-                found: Vec::new(),
-                skipped: Vec::new(),
-                held: Vec::new(),
-                last_news: now,
-            });
+    /// Fetches what is to be fetched now, and nothing else.
+    pub(super) fn steer_retries(&mut self) {
+        if let Some(Err(error)) = self.retries.as_mut().map(Retries::steer) {
+            self.client_error(error);
         }
-        self.assign_retries();
     }
 
-    fn assign_retries(&mut self) {
+    pub(super) fn assign_retries(&mut self) {
         let assigned = self.retries.as_mut().map_or(Ok(()), Retries::assign);
         if let Err(error) = assigned {
             self.client_error(ClientError::Fatal(format!(
                 "it cannot read its retry topics: {error}"
             )));
         }
-    }
-
-    /// Returns where each is read from, and its end.
-    fn ranges(
-        &mut self,
-        partitions: &[TopicPartition],
-    ) -> Result<Vec<(Offset, Offset)>, ClientError> {
-        let Some(retries) = &mut self.retries else {
-            return Ok(Vec::new());
-        };
-        let committed = retries.consumer.committed(partitions, COMMITTED_TIMEOUT)?;
-        partitions
-            .iter()
-            .zip(committed)
-            .map(|(at, committed)| {
-                let (oldest, end) = retries.consumer.watermarks(at, COMMITTED_TIMEOUT)?;
-                Ok((committed.unwrap_or(oldest).max(oldest).min(end), end))
-            })
-            .collect()
-    }
-
-    /// Sources whose retry topics are read through: from here on it is known which keys are parked.
-    fn end_scans(&mut self, now: Instant) {
-        let Some(retries) = &mut self.retries else {
-            return;
-        };
-        for topic in &mut retries.topics.0 {
-            let is_silent = now.saturating_duration_since(topic.last_news) > SILENCE;
-            if topic.phase == Phase::Scanning && is_silent {
-                topic.phase = Phase::Scanned;
-            }
-        }
-        let waiting = retries
-            .topics
-            .0
-            .iter()
-            .filter(|topic| topic.phase == Phase::Scanned);
-        let mut sources: Vec<_> = waiting.map(|topic| topic.source.clone()).collect();
-        sources.dedup();
-        sources.retain(|source| retries.of(source).all(RetryTopic::is_scanned));
-        for source in &sources {
-            let mut theirs: Vec<_> = retries
-                .topics
-                .0
-                .iter_mut()
-                .filter(|topic| topic.source == *source)
-                .collect();
-            let mut found = Found::default();
-            for topic in &mut theirs {
-                topic.tell_found(&mut found);
-            }
-            if let Some(topic) = theirs.first() {
-                found.tell(&topic.parking);
-            }
-            for topic in theirs {
-                topic.phase = Phase::Feeding;
-                topic.assigned.must_seek = Some(Position::At(topic.from));
-            }
-        }
-        if sources.is_empty() {
-            return;
-        }
-        let Some(retries) = &mut self.retries else {
-            return;
-        };
-        // Those that had nothing to scan were never fetched.
-        let fed = retries
-            .topics
-            .0
-            .iter()
-            .filter(|topic| sources.contains(&topic.source));
-        let fed: Vec<_> = fed.map(|topic| topic.assigned.state.at.clone()).collect();
-        if let Err(error) = retries.consumer.resume(&fed) {
-            self.client_error(error);
-        }
-        self.resume_free(|at| sources.contains(at));
     }
 
     /// Hands over what was finished in retry topics.
@@ -603,6 +458,8 @@ impl Engine {
             .topics
             .0
             .extract_if(.., |topic| sources.contains(&topic.source));
+        let closed: Vec<_> = closed.collect();
+        retries.damage.forget(sources, &retries.topics.0);
         let mut states = Vec::new();
         for topic in closed {
             let state = topic.assigned.state;

@@ -16,7 +16,6 @@ use crate::client::{Position, RecordSink};
 use crate::clock::unix_ms;
 use crate::failure::retry_topic::{Copy, Origin, PREFIX, Parking, Place, Reading, Takeover};
 use crate::mutant::{self, Mutant};
-use crate::observe::TARGET;
 use crate::record::{HeaderSource, Offset, RawRecord, TopicPartition, VisitHeader};
 
 /// One partition of one retry topic.
@@ -30,17 +29,35 @@ pub(super) struct RetryTopic {
     /// Where it is read from, and what it ended at when it was taken over.
     pub(super) from: Offset,
     pub(super) end: Offset,
-    /// Where the source is read from; `None`: from its beginning, so nothing that lies here counts.
+    /// Where the source is read from.
     pub(super) source_start: Option<Offset>,
     /// The first reading has seen everything up to there.
     pub(super) is_complete: bool,
+    /// The first reading goes on there.
+    pub(super) scanned: Offset,
+    /// How many records have arrived.
+    pub(super) seen: u64,
+    /// The client was told to fetch it.
+    pub(super) is_fetched: bool,
     /// What the first reading found.
     pub(super) found: Vec<FoundRecord>,
     /// Sequences that are finished without a call.
     pub(super) skipped: Vec<u64>,
     /// The same as soon as the source is finished past these offsets.
-    pub(super) held: Vec<(u64, Offset)>,
+    pub(super) held: Vec<Held>,
+    /// What nobody of this group wrote: skipped, and still to be told.
+    pub(super) foreign: Vec<(Offset, &'static str)>,
     pub(super) last_news: Instant,
+    /// When its leader answered a question, if there was no news since.
+    pub(super) asked_at: Option<Instant>,
+}
+
+/// A record that the source brings, too.
+pub(super) struct Held {
+    pub(super) at: Offset,
+    pub(super) sequence: u64,
+    /// Where it comes from, as it says.
+    pub(super) source: Offset,
 }
 
 /// A parked record that the first reading found.
@@ -144,11 +161,13 @@ impl RetryTopic {
         if self.assigned.must_seek.is_some() {
             return;
         }
+        self.seen += 1;
         let origin = Origin::of(record, &self.source);
         match self.phase {
             Phase::Scanned | Phase::Waiting { .. } | Phase::Undecided { .. } => {}
+            Phase::Scanning if record.offset < self.scanned => {}
             Phase::Scanning => {
-                self.last_news = tokio::time::Instant::now().into_std();
+                self.has_news(tokio::time::Instant::now().into_std());
                 if let Some(origin) = origin.filter(|_| record.offset < self.end) {
                     self.found.push(FoundRecord {
                         at: record.offset,
@@ -158,13 +177,19 @@ impl RetryTopic {
                         takeover: origin.takeover,
                     });
                 }
-                if record.offset.next() >= self.end {
+                self.scanned = record.offset.next();
+                if self.scanned >= self.end {
                     self.phase = Phase::Scanned;
                     self.is_complete = true;
                 }
             }
             Phase::Feeding => self.feed(record, origin),
         }
+    }
+
+    /// From now on its silence counts.
+    pub(super) fn has_news(&mut self, now: Instant) {
+        (self.last_news, self.asked_at) = (now, None);
     }
 
     /// The chain of a record, as the source's lanes have it.
@@ -182,13 +207,10 @@ impl RetryTopic {
     fn feed(&mut self, record: &RawRecord<'_>, origin: Option<Origin>) {
         let Some(origin) = origin else {
             // Somebody else wrote it: there is nothing that it belongs to.
-            tracing::warn!(
-                target: TARGET,
-                topic = record.topic,
-                partition = record.partition,
-                offset = record.offset.0,
-                "not a parked record: skipped"
-            );
+            self.foreign.push((
+                record.offset,
+                "its headers are not those of a parked record",
+            ));
             let sequence = self.assigned.count(record.offset);
             return self.skipped.push(sequence);
         };
@@ -207,7 +229,11 @@ impl RetryTopic {
             // The source brings it, or has brought it. Whoever owns the partition next may not be given it again, so it
             // is finished here when it is there.
             let sequence = self.assigned.count(record.offset);
-            return self.held.push((sequence, origin.offset));
+            return self.held.push(Held {
+                at: record.offset,
+                sequence,
+                source: origin.offset,
+            });
         }
         // A scan that came to the end knows all that lies here: what it did not expect lies in a later topic, or twice.
         let is_unknown = was_there && !self.is_complete;
@@ -271,6 +297,16 @@ impl RetryTopic {
         self.was_parked(origin.offset)
     }
 
+    /// Skips what says that it comes from where its source has no record. The source's end is known from later than that was
+    /// read: what is parked was read from the source before.
+    pub(super) fn disbelieve(&mut self, source_end: Offset) {
+        for held in self.held.extract_if(.., |held| held.source >= source_end) {
+            self.skipped.push(held.sequence);
+            self.foreign
+                .push((held.at, "its source has no record of that offset"));
+        }
+    }
+
     /// True of what lay here before the source was taken over, if the source does not bring it again.
     pub(super) fn was_parked(&self, source: Offset) -> bool {
         self.source_start.is_some_and(|start| source < start)
@@ -300,16 +336,36 @@ impl RetryTopic {
         }
     }
 
+    /// True if its next records are to be fetched.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.is_reading() && !self.assigned.is_full
+    }
+
+    /// True unless it waits for something else than room.
+    pub(super) fn is_reading(&self) -> bool {
+        matches!(self.phase, Phase::Scanning | Phase::Feeding)
+    }
+
+    /// True once it is known which keys are parked in the retry topics of its source.
+    pub(super) fn is_fed(&self) -> bool {
+        !matches!(self.phase, Phase::Scanning | Phase::Scanned)
+    }
+
     pub(super) fn is_scanned(&self) -> bool {
         self.phase != Phase::Scanning
     }
 
+    /// Where it is to be read on.
     pub(super) fn position(&self) -> Position {
+        Position::At(self.next())
+    }
+
+    /// Returns the next offset to read.
+    pub(super) fn next(&self) -> Offset {
         match self.phase {
-            Phase::Waiting { at, .. } | Phase::Undecided { at, .. } => Position::At(at),
-            Phase::Scanning | Phase::Scanned | Phase::Feeding => {
-                Position::At(self.assigned.next_offset.unwrap_or(self.from))
-            }
+            Phase::Waiting { at, .. } | Phase::Undecided { at, .. } => at,
+            Phase::Scanning => self.scanned,
+            Phase::Scanned | Phase::Feeding => self.assigned.next_offset.unwrap_or(self.from),
         }
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
-use super::attempt::{Work, Write};
+use super::attempt::{Work, Write, Written};
 use super::lane_task::{LaneParking, LaneShared, SlotWaker, lock};
 use super::partition::Mode;
 use super::permit::Permits;
@@ -489,8 +489,25 @@ pub(super) trait Slotted: Sized {
                 }
             }
             Stage::GivingUp(write) => {
-                if write.as_mut().poll(&mut slot_cx).is_ready() {
-                    self.settle(slot, lane);
+                let Poll::Ready(written) = write.as_mut().poll(&mut slot_cx) else {
+                    return;
+                };
+                match written {
+                    Written::Settled => self.settle(slot, lane),
+                    Written::Refused => {
+                        at.stage = Stage::Due;
+                        slots.due.push_back(slot);
+                    }
+                    Written::GivenUp(failure) => {
+                        let work = at.work.as_ref().and_then(Self::first);
+                        match work.and_then(|work| work.give_up(failure, lane)) {
+                            Some(stage) => {
+                                at.stage = stage;
+                                self.poll_slot(slot, lane, cx);
+                            }
+                            None => self.settle(slot, lane),
+                        }
+                    }
                 }
             }
         }

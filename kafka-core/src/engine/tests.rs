@@ -1,5 +1,7 @@
 //! The engine on the in-memory broker: one thread, paused time, the test decides who goes next.
 
+mod retries;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
 use std::sync::mpsc::Sender;
@@ -19,6 +21,7 @@ use crate::client::{Cluster, Polled};
 use crate::error::{ClientError, RunError};
 use crate::extract::Services;
 use crate::failure::dead_letter::DeadLetters;
+use crate::failure::retry_topic::MOST_PARKED;
 use crate::observe::Observers;
 use crate::producer::{ProduceError, ProducerClient};
 use crate::record::{Offset, TopicPartition};
@@ -75,6 +78,12 @@ impl Broker {
 
     pub(super) fn committed(&self, at: &TopicPartition) -> Option<i64> {
         self.broker.committed("g", at).map(|offset| offset.0)
+    }
+
+    /// What is committed of the retry topic.
+    pub(super) fn committed_parked(&self) -> Option<i64> {
+        let at = TopicPartition::new("g.t.retry.10m", 0);
+        self.broker.committed("g.retry", &at).map(|offset| offset.0)
     }
 
     /// What was handed over, committed or not yet.
@@ -169,6 +178,7 @@ impl Bench {
                 heartbeat_interval: Duration::from_secs(3),
                 commit_interval: Duration::from_secs(1),
                 is_told_of_silence: true,
+                most_parked: MOST_PARKED,
             },
             group: GroupServices {
                 group_id: "g".into(),

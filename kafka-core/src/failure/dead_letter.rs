@@ -18,7 +18,7 @@ use crate::observe::{Event, Observers};
 use crate::outcome::Failure;
 use crate::producer::{MessagePayload, ProduceError, ProducerClient};
 use crate::record::{Offset, Record};
-use crate::runtime::checks::ensure_topic;
+use crate::runtime::checks::{ensure_retry_topic, ensure_topic};
 use crate::runtime::connect::{QUESTION, blocking};
 
 /// What our headers begin with.
@@ -33,6 +33,10 @@ const WRITE_RETRY: Retry = Retry {
     initial: Duration::from_millis(100),
     max: Duration::from_secs(30),
 };
+
+/// What a retry topic finds too large so many times is too large. Before, it can be a neighbour: a broker refuses a batch as
+/// a whole.
+const TOO_LARGE: u32 = 3;
 
 /// Why a record was given up, for its dead letter.
 pub(crate) struct DeadLetter {
@@ -72,8 +76,11 @@ impl DeadLetters {
                 record: &letter.record,
                 handler: &letter.handler,
                 topic: &letter.topic,
+                is_retry_topic: false,
             };
-            this.send(&to, this.error_text, |optional| letter.to_payload(optional))
+            // It has nowhere else to go: there is no end but a write.
+            let _: Result<Option<Offset>, ProduceError> = this
+                .send(&to, this.error_text, |optional| letter.to_payload(optional))
                 .await;
             this.observers.emit(&Event::DeadLettered {
                 record: &letter.record,
@@ -86,43 +93,44 @@ impl DeadLetters {
     }
 
     /// Writes a record to a retry topic; ends when the broker has acknowledged it, however long that takes, and says where
-    /// it lies.
+    /// it lies. An error: the topic does not take a record of its size.
     pub(crate) fn park(
         self: &Arc<Self>,
         record: Record,
         handler: Arc<str>,
         topic: Arc<str>,
         origin: Origin,
-    ) -> Pin<Box<dyn Future<Output = Option<Offset>> + Send>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Offset>, ProduceError>> + Send>> {
         let this = Arc::clone(self);
         Box::pin(async move {
             let to = Destination {
                 record: &record,
                 handler: &handler,
                 topic: &topic,
+                is_retry_topic: true,
             };
             this.send(&to, false, |_| origin.payload(&record)).await
         })
     }
 
     /// Sends a record until it is acknowledged, or for ever if the group ends with it; returns where it lies, if the broker
-    /// said so. `payload` leaves out what is optional if it is told so.
+    /// said so. `payload` leaves out what is optional if it is told so. An error: a retry topic finds it too large.
     async fn send(
         &self,
         to: &Destination<'_>,
         mut optional: bool,
         payload: impl Fn(bool) -> MessagePayload,
-    ) -> Option<Offset> {
+    ) -> Result<Option<Offset>, ProduceError> {
         let mut attempt = 0;
         loop {
             attempt += 1;
             let error = match self.producer.send(to.topic, payload(optional)).await {
                 // Negative: the broker has it from an attempt before, and does not say where.
-                Ok(written) => return Some(written.offset).filter(|offset| offset.0 >= 0),
+                Ok(written) => return Ok(Some(written.offset).filter(|offset| offset.0 >= 0)),
                 Err(error) => error,
             };
             if mutant::is_active(Mutant::ForgetRefusedDeadLetter) {
-                return None;
+                return Ok(None);
             }
             if let Some(source) = final_error(&error) {
                 self.failed.set(RunError::Client {
@@ -135,6 +143,12 @@ impl DeadLetters {
             if optional && matches!(error, ProduceError::TooLarge { .. }) {
                 optional = false;
                 continue;
+            }
+            if to.is_retry_topic
+                && attempt >= TOO_LARGE
+                && matches!(error, ProduceError::TooLarge { .. })
+            {
+                return Err(error);
             }
             let is_created =
                 matches!(error, ProduceError::UnknownTopic { .. }) && self.create_topic(to).await;
@@ -172,6 +186,7 @@ struct Destination<'a> {
     record: &'a Record,
     handler: &'a str,
     topic: &'a Arc<str>,
+    is_retry_topic: bool,
 }
 
 impl DeadLetters {
@@ -184,10 +199,15 @@ impl DeadLetters {
             return true;
         }
         let cluster = Arc::clone(&self.cluster);
-        let (dead, source) = (Arc::clone(to.topic), to.record.topic_arc());
+        let (topic, source) = (Arc::clone(to.topic), to.record.topic_arc());
+        let ensure = if to.is_retry_topic {
+            ensure_retry_topic
+        } else {
+            ensure_topic
+        };
         let ensured = blocking(move || {
             let partitions = cluster.partitions(&source, QUESTION)?;
-            ensure_topic(&*cluster, &dead, partitions)
+            ensure(&*cluster, &topic, partitions)
         })
         .await;
         if ensured.is_ok() {

@@ -25,9 +25,12 @@ use crate::record::{Offset, RawRecord, Record, Timestamp, TopicPartition};
 /// What the headers of a parked record begin with.
 pub(crate) const PREFIX: &str = "kafka_runtime.retry.";
 
-/// Records of one partition that may be parked at once: with more, the next one that fails waits in its place, which in
-/// the end pauses the partition. It bounds what is remembered (about 50 bytes for each key).
-const MOST_PARKED: usize = 100_000;
+/// Records of one partition that may be parked at once. With more, the next one waits in its place, whether it has failed or
+/// follows one that has; in the end that pauses the partition. It bounds what is remembered, about 100 bytes for each.
+pub(crate) const MOST_PARKED: usize = 100_000;
+
+/// A header may say no more than this: whoever counts on must not overflow.
+const MOST_ATTEMPTS: i64 = u32::MAX as i64 / 2;
 
 /// Returns the name of a retry topic.
 pub(crate) fn topic_name(group_id: &str, topic: &str, wait: Duration) -> String {
@@ -93,7 +96,8 @@ impl Display for Takeover {
 }
 
 impl Origin {
-    /// Reads the headers of a record in a retry topic of `source`; `None` if it is not one of ours.
+    /// Reads the headers of a record in a retry topic of `source`; `None` if it is not one of ours. Nothing that they say is
+    /// larger than it can be.
     pub(crate) fn of(record: &RawRecord<'_>, source: &TopicPartition) -> Option<Self> {
         let mut found: HashMap<&'static str, String> = HashMap::new();
         record.headers.each(&mut |name, value| {
@@ -106,6 +110,9 @@ impl Origin {
             }
         });
         let number = |name| found.get(name)?.parse::<i64>().ok();
+        let mut takeover = Takeover::parse(found.get("takeover")?)?;
+        // That was before it was written.
+        takeover.end = takeover.end.min(record.offset);
         let is_ours = found
             .get("topic")
             .is_some_and(|topic| **topic == *source.topic)
@@ -113,9 +120,9 @@ impl Origin {
         Some(Self {
             offset: Offset(number("offset").filter(|offset| is_ours && *offset >= 0)?),
             timestamp: Timestamp::CreateTime(number("timestamp")?),
-            attempts: u32::try_from(number("attempts")?).ok()?,
+            attempts: u32::try_from(number("attempts")?.clamp(0, MOST_ATTEMPTS)).ok()?,
             due_ms: number("due")?,
-            takeover: Takeover::parse(found.get("takeover")?)?,
+            takeover,
             owner: found.remove("owner")?,
         })
     }
@@ -166,6 +173,8 @@ pub(crate) struct Parking {
     pub(crate) epoch: u64,
     /// This assignment, in the headers of what it parks.
     pub(crate) owner: String,
+    /// So many records may be parked at once.
+    most: usize,
     /// Of each retry topic; known before the source is read.
     takeovers: OnceLock<Vec<Takeover>>,
     keys: Mutex<HashMap<u64, Vec<Parked>, foldhash::fast::RandomState>>,
@@ -177,6 +186,17 @@ pub(crate) struct Parking {
     parked: AtomicUsize,
     /// How many come again: zero nearly always.
     coming: AtomicUsize,
+}
+
+/// What a record has to do before its attempt because of others that are parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Following {
+    /// Nothing.
+    No,
+    /// It has to be parked there, and was counted there.
+    Behind(Place),
+    /// The same as soon as there is room.
+    Wait,
 }
 
 /// Which copy of a parked record counts.
@@ -216,11 +236,17 @@ pub(crate) struct Place {
 }
 
 impl Parking {
-    pub(crate) fn new(topics: Vec<(Arc<str>, Duration)>, epoch: u64, owner: String) -> Self {
+    pub(crate) fn new(
+        topics: Vec<(Arc<str>, Duration)>,
+        epoch: u64,
+        owner: String,
+        most: usize,
+    ) -> Self {
         Self {
             topics,
             epoch,
             owner,
+            most,
             takeovers: OnceLock::new(),
             keys: Mutex::default(),
             expected: Mutex::default(),
@@ -246,18 +272,25 @@ impl Parking {
     }
 
     /// Says where a record of `stage` has to go because its key has records in a later one, and counts it there.
-    pub(crate) fn follow(&self, chain: Option<u64>, stage: usize) -> Option<Place> {
+    pub(crate) fn follow(&self, chain: Option<u64>, stage: usize) -> Following {
         // Relaxed: a key's records are handled one after the other, each sees what the one before it did.
         if self.parked.load(Ordering::Relaxed) == 0 || mutant::is_active(Mutant::PassParkedKeys) {
-            return None;
+            return Following::No;
         }
         let mut keys = self.keys();
-        let stages = keys.get_mut(&chain?)?;
-        let later = stages.iter_mut().enumerate().skip(stage);
-        let (index, parked) = later.into_iter().find(|(_, parked)| parked.records > 0)?;
+        let Some(stages) = chain.and_then(|chain| keys.get_mut(&chain)) else {
+            return Following::No;
+        };
+        let mut later = stages.iter_mut().enumerate().skip(stage);
+        let Some((index, parked)) = later.find(|(_, parked)| parked.records > 0) else {
+            return Following::No;
+        };
+        if !self.has_room(stage) && !mutant::is_active(Mutant::ForgetFollowersBound) {
+            return Following::Wait;
+        }
         parked.records += 1;
         self.parked.fetch_add(1, Ordering::Relaxed);
-        Some(Place {
+        Following::Behind(Place {
             stage: index + 1,
             due_ms: parked.due_ms,
         })
@@ -326,16 +359,21 @@ impl Parking {
     /// Says where a record of the source has to go because it lies parked since an assignment before this one, and counts
     /// it there. It is parked once more: what it leaves behind is then the earlier copy of two, wherever it is read. Were
     /// it handled, a later owner could not know that the copy is stale.
-    pub(crate) fn park_again(&self, chain: Option<u64>, offset: Offset) -> Option<Place> {
-        if self.coming.load(Ordering::Relaxed) == 0 || self.is_full() {
-            return None;
+    pub(crate) fn park_again(&self, chain: Option<u64>, offset: Offset) -> Following {
+        if !self.has_come_again(offset) {
+            return Following::No;
+        }
+        if !self.has_room(0) {
+            return Following::Wait;
         }
         let mut again = self.again();
-        let place = again.remove(&offset.0)?;
+        let Some(place) = again.remove(&offset.0) else {
+            return Following::No;
+        };
         self.coming.store(again.len(), Ordering::Relaxed);
         drop(again);
         self.enter(chain, place);
-        Some(place)
+        Following::Behind(place)
     }
 
     /// Takes a record out of a stage; false if it was not expected there.
@@ -352,9 +390,9 @@ impl Parking {
         self.again.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True if no more may be parked.
-    pub(crate) fn is_full(&self) -> bool {
-        self.parked.load(Ordering::Relaxed) >= MOST_PARKED
+    /// True if a record of a stage may be parked. One that is parked already only goes from one topic to the next.
+    pub(crate) fn has_room(&self, stage: usize) -> bool {
+        stage > 0 || self.parked.load(Ordering::Relaxed) < self.most
     }
 
     fn keys(&self) -> MutexGuard<'_, HashMap<u64, Vec<Parked>, foldhash::fast::RandomState>> {
@@ -369,7 +407,7 @@ mod tests {
 
     fn parking() -> Parking {
         let topics = ["1m", "10m"].map(|name| (Arc::from(name), Duration::from_mins(1)));
-        Parking::new(topics.to_vec(), 1, "me".into())
+        Parking::new(topics.to_vec(), 1, "me".into(), 5)
     }
 
     fn place(stage: usize, due_ms: i64) -> Place {
@@ -394,15 +432,15 @@ mod tests {
         let parking = parking();
         parking.enter(Some(7), place(1, 100));
 
-        assert_eq!(parking.follow(Some(8), 0), None);
-        assert_eq!(parking.follow(None, 0), None);
-        assert_eq!(parking.follow(Some(7), 0), Some(place(1, 100)));
+        assert_eq!(parking.follow(Some(8), 0), Following::No);
+        assert_eq!(parking.follow(None, 0), Following::No);
+        assert_eq!(parking.follow(Some(7), 0), Following::Behind(place(1, 100)));
 
         parking.leave(Some(7), 1);
-        assert_eq!(parking.follow(Some(7), 0), Some(place(1, 100)));
+        assert_eq!(parking.follow(Some(7), 0), Following::Behind(place(1, 100)));
         parking.leave(Some(7), 1);
         parking.leave(Some(7), 1);
-        assert_eq!(parking.follow(Some(7), 0), None);
+        assert_eq!(parking.follow(Some(7), 0), Following::No);
     }
 
     #[test]
@@ -412,7 +450,41 @@ mod tests {
         parking.enter(Some(7), place(1, 100));
         parking.enter(Some(7), place(2, 900));
 
-        assert_eq!(parking.follow(Some(7), 0), Some(place(1, 100)));
-        assert_eq!(parking.follow(Some(7), 1), Some(place(2, 900)));
+        assert_eq!(parking.follow(Some(7), 0), Following::Behind(place(1, 100)));
+        assert_eq!(parking.follow(Some(7), 1), Following::Behind(place(2, 900)));
+    }
+
+    #[test]
+    fn what_follows_waits_where_there_is_no_room() {
+        let parking = parking();
+        for _ in 0..3 {
+            parking.enter(Some(7), place(1, 100));
+        }
+        parking.enter(Some(7), place(2, 900));
+        assert_eq!(parking.follow(Some(7), 0), Following::Behind(place(1, 100)));
+
+        assert_eq!(parking.follow(Some(7), 0), Following::Wait);
+        assert_eq!(parking.follow(Some(8), 0), Following::No);
+        // What is parked already goes on.
+        assert_eq!(parking.follow(Some(7), 1), Following::Behind(place(2, 900)));
+        parking.leave(Some(7), 1);
+        parking.leave(Some(7), 1);
+        assert_eq!(parking.follow(Some(7), 0), Following::Behind(place(1, 100)));
+    }
+
+    #[test]
+    fn what_comes_again_waits_where_there_is_no_room() {
+        let parking = parking();
+        parking.comes_again(Offset(3), place(1, 100));
+        for _ in 0..5 {
+            parking.enter(Some(7), place(1, 100));
+        }
+
+        assert_eq!(parking.park_again(Some(8), Offset(3)), Following::Wait);
+        parking.leave(Some(7), 1);
+        assert_eq!(
+            parking.park_again(Some(8), Offset(3)),
+            Following::Behind(place(1, 100))
+        );
     }
 }

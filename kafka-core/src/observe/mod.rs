@@ -112,6 +112,17 @@ pub enum Event<'a> {
         /// What the client said.
         error: &'a crate::ClientError,
     },
+    /// A record in a retry topic that this group did not park: it is finished without a call.
+    NotParked {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The partition of the retry topic.
+        partition: &'a TopicPartition,
+        /// The record's offset there.
+        offset: Offset,
+        /// How that is known.
+        why: &'static str,
+    },
     /// A call has been running for longer than `max_call_age`. Told again each time that its age has doubled.
     CallHangs {
         /// The consumer group.

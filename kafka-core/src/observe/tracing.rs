@@ -233,6 +233,18 @@ fn of_group(event: &Event<'_>) {
             error = %error,
             "a batch cannot be read: its partition is put aside, and nothing past the batch is committed"
         ),
+        Event::NotParked {
+            group_id,
+            partition,
+            offset,
+            why,
+        } => warn!(target: TARGET, group_id,
+            topic = &*partition.topic,
+            partition = partition.partition,
+            offset = offset.0,
+            why,
+            "not a parked record: skipped"
+        ),
         Event::CallHangs {
             group_id,
             handler,

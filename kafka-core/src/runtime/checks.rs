@@ -177,20 +177,17 @@ impl Checks<'_> {
             return;
         };
         for (name, _) in handler.retry_topics(&group.group_id, topic) {
-            let problem = match ensure_topic(self.cluster, &name, partitions) {
-                Ok(Some(found)) if found < partitions => format!(
-                    "has {found} partitions, and its source {partitions}: it needs as many, so add some"
-                ),
-                Ok(_) => continue,
-                Err(error) => format!(
-                    "cannot be created: {error}; create it by hand, or leave retry_topics out"
-                ),
+            let Err(error) = ensure_retry_topic(self.cluster, &name, partitions) else {
+                continue;
             };
             self.problems.push(Problem::RetryTopic {
                 place: handler.handler.place(),
                 handler: handler.name.to_string(),
                 topic: name.to_string(),
-                problem,
+                problem: format!(
+                    "cannot be given the {partitions} partitions of its source: {error}; do that by hand, with \
+                     retention.ms=-1, or leave retry_topics out"
+                ),
             });
         }
     }
@@ -223,17 +220,40 @@ fn auto_created(cluster: &dyn Cluster, topic: &str) -> Result<usize, ClientError
     }
 }
 
-/// Creates a topic unless it is there; returns how many partitions it has if it was.
+/// Creates a topic unless it is there.
 pub(crate) fn ensure_topic(
     cluster: &dyn Cluster,
     topic: &str,
     partitions: usize,
-) -> Result<Option<usize>, ClientError> {
+) -> Result<(), ClientError> {
     match cluster.partitions(topic, QUESTION) {
-        Ok(found) => Ok(Some(found)),
+        Ok(_) => Ok(()),
         Err(ClientError::UnknownTopic(_)) => {
-            cluster.create_topic(topic, partitions, None, QUESTION)?;
-            Ok(None)
+            cluster.create_topic(topic, partitions, None, QUESTION)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The settings of a retry topic that we create: what waits there must not be deleted for its age or for want of room,
+/// whatever the broker's defaults are, nor because a newer record has its key.
+const RETRY_TOPIC: [(&str, &str); 3] = [
+    ("cleanup.policy", "delete"),
+    ("retention.ms", "-1"),
+    ("retention.bytes", "-1"),
+];
+
+/// Creates a retry topic unless it is there, and gives it the partitions that it lacks.
+pub(crate) fn ensure_retry_topic(
+    cluster: &dyn Cluster,
+    topic: &str,
+    partitions: usize,
+) -> Result<(), ClientError> {
+    match cluster.partitions(topic, QUESTION) {
+        Ok(found) if found < partitions => cluster.add_partitions(topic, partitions, QUESTION),
+        Ok(_) => Ok(()),
+        Err(ClientError::UnknownTopic(_)) => {
+            cluster.create_topic_with(topic, partitions, None, &RETRY_TOPIC, QUESTION)
         }
         Err(error) => Err(error),
     }

@@ -16,6 +16,7 @@ use crate::engine::spawn::Spawner;
 use crate::error::RunError;
 use crate::extract::Services;
 use crate::failure::dead_letter::DeadLetters;
+use crate::failure::retry_topic::MOST_PARKED;
 use crate::observe::Observers;
 use crate::producer::KafkaProducer;
 
@@ -104,6 +105,7 @@ impl GroupHandle {
                 commit_interval: shared.config.commit_interval,
                 is_told_of_silence: shared.config.group_protocol != GroupProtocol::Consumer,
                 cores: shared.cores,
+                most_parked: MOST_PARKED,
             },
             group: GroupServices {
                 group_id: Arc::clone(group_id),

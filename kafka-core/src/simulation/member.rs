@@ -97,6 +97,7 @@ impl SimMember {
                 heartbeat_interval: Duration::from_secs(3),
                 commit_interval: Duration::from_secs(1),
                 is_told_of_silence: true,
+                most_parked: setup.most_parked,
             },
             group: GroupServices {
                 group_id: GROUP.into(),
@@ -257,7 +258,9 @@ impl SimMember {
         if status.state != GroupState::Running {
             return;
         }
-        let share = setup.budget.share(status.partitions.len());
+        let parked = self.retry_id.get();
+        let parked = parked.map_or(0, |id| broker.member(*id).assigned().len());
+        let share = setup.budget.share(status.partitions.len() + parked);
         for partition in status.partitions {
             let view = broker.member(self.id);
             let at = &partition.partition;

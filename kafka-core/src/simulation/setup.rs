@@ -27,6 +27,7 @@ pub(super) struct Setup {
     pub(super) attempts: u32,
     /// Of its retry topics.
     pub(super) retry_waits: Vec<Duration>,
+    pub(super) most_parked: usize,
     pub(super) retry: Retry,
     pub(super) on_failure: FailurePolicy,
     pub(super) breaker: Breaker,
@@ -56,6 +57,7 @@ impl Setup {
         });
         Self {
             batch,
+            most_parked: *for_batches.pick(&[3, 10, 100_000, 100_000]),
             ..Self::draw(random)
         }
     }
@@ -84,6 +86,7 @@ impl Setup {
                 };
                 waits[..stages].to_vec()
             },
+            most_parked: 0,
             retry: Retry {
                 attempts,
                 initial: Duration::from_millis(100),

@@ -359,7 +359,7 @@ impl World {
     pub(super) fn write(&mut self, at: &TopicPartition, key: Option<u8>, kind: Kind) {
         let mut payload = match kind {
             // No JSON, or not what the handler takes.
-            Kind::Undecodable if self.counts.records % 2 == 0 => {
+            Kind::Undecodable if self.counts.records.is_multiple_of(2) => {
                 crate::MessagePayload::new(format!("{SECRET} is no JSON"))
             }
             Kind::Undecodable => crate::MessagePayload::new(SECRET_NUMBER),

@@ -381,7 +381,9 @@ impl TestEvent {
                 unfinished: *unfinished,
             },
             // The kit shows the handlers itself, and makes no headers that cannot be read.
-            Event::Starting { .. } | Event::HeadersUnreadable { .. } => return None,
+            Event::Starting { .. } | Event::HeadersUnreadable { .. } | Event::NotParked { .. } => {
+                return None;
+            }
         })
     }
 

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult,
+};
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
@@ -38,6 +42,36 @@ impl KafkaCluster {
             client,
             properties: properties.clone(),
         })
+    }
+
+    /// Changes a topic; one that exists is fine.
+    fn change<'a>(
+        &self,
+        timeout: Duration,
+        change: impl FnOnce(
+            &AdminClient<PlainContext>,
+            &AdminOptions,
+        ) -> BoxFuture<'a, KafkaResult<Vec<TopicResult>>>,
+    ) -> Result<(), ClientError> {
+        let admin: AdminClient<PlainContext> = create(&self.properties, PlainContext::default())?;
+        let options = AdminOptions::new()
+            .operation_timeout(Some(timeout))
+            .request_timeout(Some(timeout));
+        let mut changed = change(&admin, &options);
+        // The admin client completes it, from a thread of its own, within the timeout.
+        let results = loop {
+            if let Some(results) = block_on_for(QUESTION, changed.as_mut()) {
+                break results.map_err(|error: KafkaError| client_error(&error, None))?;
+            }
+        };
+        for result in results {
+            if let Err((name, code)) = result
+                && code != RDKafkaErrorCode::TopicAlreadyExists
+            {
+                return Err(from_code(code, Some(&format!("{name}: {code}"))));
+            }
+        }
+        Ok(())
     }
 
     fn reported(&self) -> Option<ClientError> {
@@ -137,36 +171,35 @@ impl Cluster for KafkaCluster {
             .map_err(|error| client_error(&error, None))
     }
 
-    fn create_topic(
+    fn create_topic_with(
         &self,
         topic: &str,
         partitions: usize,
         replication: Option<i32>,
+        settings: &[(&str, &str)],
         timeout: Duration,
     ) -> Result<(), ClientError> {
-        let admin: AdminClient<PlainContext> = create(&self.properties, PlainContext::default())?;
         // -1: the broker's default replication (KIP-464, Kafka 2.4).
         let replication = TopicReplication::Fixed(replication.unwrap_or(-1));
         let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
-        let topic = NewTopic::new(topic, partitions, replication);
-        let options = AdminOptions::new()
-            .operation_timeout(Some(timeout))
-            .request_timeout(Some(timeout));
-        let mut created =
-            futures_util::future::FutureExt::boxed(admin.create_topics([&topic], &options));
-        // The admin client completes it, from a thread of its own, within the timeout.
-        let results = loop {
-            if let Some(results) = block_on_for(QUESTION, created.as_mut()) {
-                break results.map_err(|error: KafkaError| client_error(&error, None))?;
-            }
-        };
-        for result in results {
-            if let Err((name, code)) = result
-                && code != RDKafkaErrorCode::TopicAlreadyExists
-            {
-                return Err(from_code(code, Some(&format!("{name}: {code}"))));
-            }
+        let mut topic = NewTopic::new(topic, partitions, replication);
+        for (name, value) in settings {
+            topic = topic.set(name, value);
         }
-        Ok(())
+        self.change(timeout, |admin, options| {
+            admin.create_topics([&topic], options).boxed()
+        })
+    }
+
+    fn add_partitions(
+        &self,
+        topic: &str,
+        partitions: usize,
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        let more = NewPartitions::new(topic, partitions);
+        self.change(timeout, |admin, options| {
+            admin.create_partitions([&more], options).boxed()
+        })
     }
 }

@@ -33,6 +33,7 @@ impl Member {
 
     /// Fails as long as questions are to fail.
     fn ask(&self) -> Result<(), ClientError> {
+        self.broker.state().questions += 1;
         self.with(|member| member.faults.questions.clone())
             .map_or(Ok(()), Err)
     }
@@ -124,6 +125,9 @@ impl Consumer for Member {
         timeout: Duration,
     ) -> Result<(Offset, Offset), ClientError> {
         self.ask()?;
+        if self.with(|member| member.faults.is_cut_off) {
+            return Err(ClientError::TimedOut(of.to_string()));
+        }
         self.broker.ends(of, timeout)
     }
 

@@ -109,6 +109,12 @@ struct State {
     writes: Writes,
     /// Each commit that was accepted, until somebody takes them.
     commits: Vec<Commit>,
+    /// How many questions members have asked.
+    questions: usize,
+    /// The settings that topics were created with.
+    settings: BTreeMap<String, Vec<(String, String)>>,
+    /// No topic may be created or changed.
+    is_refusing_changes: bool,
 }
 
 /// A commit that the broker accepted.
@@ -233,6 +239,12 @@ impl MemoryBroker {
         }
     }
 
+    /// Deletes a partition with all that was ever in it.
+    #[cfg(test)]
+    pub(crate) fn make_anew(&self, at: &TopicPartition) {
+        self.state().logs.insert(at.clone(), Log::default());
+    }
+
     /// Makes a record unreadable, so many times.
     pub(crate) fn damage(&self, at: &TopicPartition, offset: Offset, times: u32) {
         if let Some(log) = self.state().logs.get_mut(at) {
@@ -245,6 +257,34 @@ impl MemoryBroker {
             .committed
             .get(&(group_id.to_owned(), at.clone()))
             .copied()
+    }
+
+    /// Lets nobody create or change topics, from now on or no more.
+    #[cfg(test)]
+    pub(crate) fn refuse_changes(&self, refuse: bool) {
+        self.state().is_refusing_changes = refuse;
+    }
+
+    /// Returns the settings that a topic was created with.
+    #[cfg(test)]
+    pub(crate) fn settings(&self, topic: &str) -> Vec<(String, String)> {
+        self.state()
+            .settings
+            .get(topic)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Returns how many questions members have asked.
+    #[cfg(test)]
+    pub(crate) fn questions(&self) -> usize {
+        self.state().questions
+    }
+
+    /// Forgets what a group has committed, as a broker does some time after its last commit.
+    #[cfg(test)]
+    pub(crate) fn forget_commits(&self, group_id: &str) {
+        self.state().committed.retain(|(id, _), _| id != group_id);
     }
 
     /// Takes the commits that were accepted since the last call, in order.
@@ -447,20 +487,41 @@ impl Cluster for MemoryBroker {
 
     fn ends(&self, of: &TopicPartition, _: Duration) -> Result<(Offset, Offset), ClientError> {
         let state = self.state();
-        Ok(state
-            .logs
-            .get(of)
-            .map_or((Offset(0), Offset(0)), |log| (log.start, log.end)))
+        match state.logs.get(of) {
+            Some(log) => Ok((log.start, log.end)),
+            // Created with fewer partitions.
+            None if state.settings.contains_key(&*of.topic) => {
+                Err(ClientError::UnknownTopic(of.to_string()))
+            }
+            // Created by whoever writes to it first.
+            None => Ok((Offset(0), Offset(0))),
+        }
     }
 
-    fn create_topic(
+    fn create_topic_with(
         &self,
         topic: &str,
         partitions: usize,
         _: Option<i32>,
+        settings: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Result<(), ClientError> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let settings = settings.iter().map(owned).collect();
+        self.state().settings.insert(topic.to_owned(), settings);
+        self.add_partitions(topic, partitions, timeout)
+    }
+
+    fn add_partitions(
+        &self,
+        topic: &str,
+        partitions: usize,
         _: Duration,
     ) -> Result<(), ClientError> {
         let mut state = self.state();
+        if state.is_refusing_changes {
+            return Err(ClientError::Authorization(topic.to_owned()));
+        }
         for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
             state
                 .logs
