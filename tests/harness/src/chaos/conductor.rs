@@ -95,8 +95,8 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
     let lateness = conductor.lateness;
     let (strikes, deletions) = (conductor.strikes, conductor.deletions);
     let committed = remains::committed_at_the_end(&sampler)?;
-    let samples = sampler.take_samples();
-    fs::write(folder.join("committed.txt"), changes(&samples))?;
+    let seen = sampler.take_samples();
+    fs::write(folder.join("committed.txt"), changes(&seen))?;
     Ok(Evidence {
         committed,
         produced: remains::produced(stage, scenario, &names, records, &deletions)?,
@@ -106,7 +106,7 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
         topics: names.sources,
         group: names.group,
         processes,
-        samples,
+        samples: seen,
         deletions,
         strikes,
         lateness,
