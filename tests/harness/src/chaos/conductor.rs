@@ -1,6 +1,7 @@
 //! Runs a scenario: writes, hurts, waits until all is quiet, and gathers what was left behind.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::ledger::Partition;
 use super::network;
 use super::progress::progress;
 use super::remains;
-use super::sampler::Sampler;
+use super::sampler::{Sample, Sampler};
 use super::scenario::Scenario;
 use super::stage::Stage;
 use super::topics::{TopicNames, parks, read};
@@ -93,8 +94,11 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
     })?;
     let lateness = conductor.lateness;
     let (strikes, deletions) = (conductor.strikes, conductor.deletions);
+    let committed = remains::committed_at_the_end(&sampler)?;
+    let seen = sampler.take_samples();
+    fs::write(folder.join("committed.txt"), changes(&seen))?;
     Ok(Evidence {
-        committed: remains::committed_at_the_end(&sampler)?,
+        committed,
         produced: remains::produced(stage, scenario, &names, records, &deletions)?,
         dead_letters: remains::dead_letters(stage, &names)?,
         parked: remains::parked(stage, &names)?,
@@ -102,7 +106,7 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
         topics: names.sources,
         group: names.group,
         processes,
-        samples: sampler.take_samples(),
+        samples: seen,
         deletions,
         strikes,
         lateness,
@@ -113,6 +117,20 @@ pub(crate) fn run(stage: &Stage, scenario: &Scenario, folder: &Path) -> anyhow::
             ..Limits::default()
         },
     })
+}
+
+/// What was committed when, for people: a line for each change that was seen.
+fn changes(samples: &[Sample]) -> String {
+    let mut text = String::new();
+    let mut last = BTreeMap::new();
+    for sample in samples {
+        for (partition, offset) in &sample.committed {
+            if last.insert(*partition, *offset) != Some(*offset) {
+                let _ = writeln!(text, "{} {partition}/{offset}", sample.answered);
+            }
+        }
+    }
+    text
 }
 
 /// What all workers of a scenario are told.

@@ -1,11 +1,12 @@
 //! What a scenario left behind on the brokers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use test_support::StoredRecord;
 
-use super::clock;
+use super::clock::{self, Nanos};
 use super::evidence::{Content, DeadLetter, Deletion, ParkedCopy, Produced, RetryTopic};
 use super::ledger::{At, Partition};
 use super::progress::progress;
@@ -13,7 +14,7 @@ use super::sampler::Sampler;
 use super::scenario::Scenario;
 use super::stage::Stage;
 use super::topics::{RetryName, TopicNames, read};
-use super::worker::Kind;
+use super::worker::{Kind, Work};
 use super::workload::Flavour;
 use super::writer::Written;
 
@@ -79,16 +80,37 @@ pub(crate) fn produced(
             is_gone,
         });
     }
-    if let Some(((partition, offset), _)) = there.first_key_value() {
-        bail!(
-            "{} offset {offset} was written, but never acknowledged",
-            names.sources[partition.topic]
-        );
+    // The answer to its write was lost with its broker, and the producer wrote it again under another epoch: it is there.
+    for ((partition, offset), content) in there {
+        let records = produced.entry(partition).or_default();
+        let before = records.iter().filter(|record| record.offset < offset);
+        let ns = before.map(|record| record.ns).max().unwrap_or(0);
+        records.push(unacknowledged(offset, ns, content)?);
     }
     for records in produced.values_mut() {
         records.sort_by_key(|record| record.offset);
     }
     Ok(produced)
+}
+
+/// Makes out from a record itself what it is.
+fn unacknowledged(offset: i64, ns: Nanos, content: Content) -> anyhow::Result<Produced> {
+    let header = content.headers.iter().find(|(name, _)| name == "chaos-n");
+    let n = header.and_then(|(_, value)| std::str::from_utf8(value.as_deref()?).ok());
+    let kind = match &content.value {
+        None => Kind::Tombstone,
+        Some(value) => serde_json::from_slice(value).map_or(Kind::Decode, |work: Work| work.kind),
+    };
+    let key = content.key.as_deref().map(String::from_utf8_lossy);
+    Ok(Produced {
+        offset,
+        key: key.map(|key| Arc::from(&*key)),
+        n: n.context("a record without its number")?.parse()?,
+        kind,
+        ns,
+        content: Some(content),
+        is_gone: false,
+    })
 }
 
 /// Reads all dead letters.

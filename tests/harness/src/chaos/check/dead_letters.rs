@@ -98,9 +98,14 @@ fn differences(
         && history.parked.get(&at).is_some_and(|all| all.contains(&0));
     // One that batches left undone is given up behind the one of its key that failed.
     let may_be_dead = has_followed || history.passed.iter().any(|(passed, ..)| *passed == at);
-    let Some(class) = class(record.kind).or(may_be_dead.then_some("retryable")) else {
+    let may_be = may_be_dead.then_some("retryable");
+    let Some(class) = class(record.kind).or(may_be) else {
         return vec![format!("is one too many: its kind is {:?}", record.kind)];
     };
+    let found = text(&letter.content, "class");
+    let class = may_be
+        .filter(|may_be| found.as_deref() == Some(*may_be))
+        .unwrap_or(class);
     let mut problems = Vec::new();
     if let Some(source) = &record.content {
         if source.key != letter.content.key {

@@ -900,7 +900,7 @@ fn a_record_that_followed_others_may_run_out_of_retry_topics() {
 
 #[test]
 fn a_record_that_batches_left_undone_may_be_given_up() {
-    let given_up = |is_passed: bool| {
+    let given_up = |kind, is_passed: bool| {
         let mut story = Story::from(0, 0);
         if is_passed {
             let (at, attempt) = (at(0), 1);
@@ -910,13 +910,16 @@ fn a_record_that_batches_left_undone_may_be_given_up() {
             at: at(0),
             attempts: 2,
         };
-        let mut evidence = with(produced(&[OK]), [story.line(20, dead).stops(1000)], 1);
+        let process = story.line(20, dead).stops(1000);
+        let mut evidence = with(produced(&[("a", kind)]), [process], 1);
         evidence.dead_letters = vec![letter(0, "retryable")];
         evidence
     };
 
-    passes(&given_up(true));
-    assert_eq!(broken(&given_up(false)), Promise::DeadLetter);
+    for kind in [Kind::Ok, Kind::Permanent] {
+        passes(&given_up(kind, true));
+        assert_eq!(broken(&given_up(kind, false)), Promise::DeadLetter);
+    }
 }
 
 /// A record that cannot be decoded, and many of other keys behind it; dead letters are denied from 1 s to 9 s.
