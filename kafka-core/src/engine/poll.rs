@@ -604,8 +604,24 @@ impl Engine {
         resume.retain(|at| !self.is_held_back(at));
         if !resume.is_empty() {
             self.report(|consumer| consumer.resume(&resume));
+            self.wake_fetcher(&resume);
         }
         self.publish();
+    }
+
+    /// Puts resumed partitions where they are. librdkafka 2.12 wakes the thread that fetches for a seek, but not for a
+    /// resume: with everything paused it sleeps on for up to a second (`rd_kafka_toppar_pause_resume`).
+    fn wake_fetcher(&mut self, resumed: &[TopicPartition]) {
+        for index in 0..self.dispatch.partitions.len() {
+            let partition = &mut self.dispatch.partitions[index];
+            if let Some(next) = partition.next_offset
+                && partition.must_seek.is_none()
+                && resumed.contains(&partition.state.at)
+            {
+                partition.must_seek = Some(Position::At(next));
+                self.seek(index);
+            }
+        }
     }
 
     /// Shows the partitions to whoever asks.
