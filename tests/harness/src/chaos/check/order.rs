@@ -230,6 +230,13 @@ fn own(evidence: &Evidence, history: &History, findings: &mut Findings) -> usize
             foreign += 1;
             let since = between(other.from, call.begun);
             let other = &evidence.processes[other.process].name;
+            // A turn that was interrupted goes on when the process wakes up, before anybody can look.
+            let goes_on = |(_, until): &(Nanos, Nanos)| {
+                from < *until && (*until..*until + SAME_TURN).contains(&call.begun)
+            };
+            if process.suspensions.iter().any(goes_on) {
+                continue;
+            }
             let text = format!("{} when it had been {other}'s for {since:?}", place());
             findings.add(Promise::Foreign, text);
         }

@@ -591,17 +591,24 @@ fn a_call_after_the_partition_went_is_foreign() {
 
 #[test]
 fn a_call_after_another_member_got_the_partition_is_foreign() {
-    let zombie = Story::from(0, 0)
-        .suspended(50, 8000)
-        .handles(10, 0)
-        .handles(8300, 1)
-        .line(8400, Entry::Lost(vec![P]))
-        .stops(9000);
-    let heir = Story::from(6000, 1).handles(6100, 1).stops(9000);
+    let wakes_and_begins_at = |ms, lost| {
+        let zombie = Story::from(0, 0)
+            .suspended(50, 8000)
+            .handles(10, 0)
+            .handles(ms, 1)
+            .line(lost, Entry::Lost(vec![P]))
+            .stops(9000);
+        let heir = Story::from(6000, 1).handles(6100, 1).stops(9000);
+        judged(&with(produced(&[OK, OK]), [zombie, heir], 2))
+    };
 
-    let judgement = judged(&with(produced(&[OK, OK]), [zombie, heir], 2));
-
+    let judgement = wakes_and_begins_at(8300, 8400);
     assert!(judgement.counts().contains_key(&Promise::Foreign));
+    assert_eq!(judgement.figures.foreign, 1);
+
+    // The turn in which it fell asleep.
+    let judgement = wakes_and_begins_at(8001, 8020);
+    assert_eq!(judgement.violations, []);
     assert_eq!(judgement.figures.foreign, 1);
 }
 
