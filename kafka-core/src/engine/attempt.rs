@@ -18,6 +18,7 @@ use crate::failure::backoff::jitter;
 use crate::failure::dead_letter::DeadLetter;
 use crate::failure::policy::{Decision, FailurePolicy, decide};
 use crate::failure::retry_topic::{Copy, Following, Origin, Parking, Place};
+use crate::handler::Ordering;
 use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 use crate::outcome::{Failure, FailureKind, Outcome};
@@ -35,6 +36,16 @@ pub(super) struct Work {
     pub(super) attempt: u32,
     /// The breaker is to be told of its next attempt: the first, wherever that was.
     counts: bool,
+    has_failed: bool,
+    /// The record before it that shares its key had failed.
+    is_behind_failed: bool,
+}
+
+/// What the breaker is told of an attempt, besides how it ended.
+#[derive(Clone, Copy)]
+pub(super) struct Counted {
+    pub(super) key_hash: u64,
+    pub(super) is_behind_failed: bool,
 }
 
 /// What is next for a record that is not finished.
@@ -79,7 +90,20 @@ impl Work {
             chain,
             attempt,
             counts: attempt == 1,
+            has_failed: false,
+            is_behind_failed: false,
         }
+    }
+
+    /// It waited for a record that shares its chain, which had failed or not.
+    pub(super) fn after(mut self, has_failed: bool, lane: &LaneShared) -> Self {
+        self.is_behind_failed = has_failed && lane.handler.ordering == Ordering::Key;
+        self
+    }
+
+    /// True if an attempt of it failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
     }
 
     pub(super) fn record(&self) -> Record {
@@ -107,9 +131,12 @@ impl Work {
         }
     }
 
-    /// True once, at the end of the attempt that the breaker counts.
-    pub(super) fn take_count(&mut self) -> bool {
-        std::mem::take(&mut self.counts)
+    /// Returns once what the breaker is told: at the end of the attempt that it counts.
+    pub(super) fn take_count(&mut self) -> Option<Counted> {
+        std::mem::take(&mut self.counts).then(|| Counted {
+            key_hash: self.key_hash(),
+            is_behind_failed: self.is_behind_failed,
+        })
     }
 
     /// Refuses a value that is larger than the handler takes.
@@ -138,6 +165,7 @@ impl Work {
             }
             Outcome::Fail(failure) => failure,
         };
+        self.has_failed = true;
         let kind = failure.kind();
         let is_forgotten = match kind {
             FailureKind::Panic => mutant::is_active(Mutant::AckPanics),

@@ -60,6 +60,8 @@ struct Chain {
     /// One of those that failed has a slot; the others wait for it, each with what it does next.
     is_failing: bool,
     failed: VecDeque<(Work, Next)>,
+    /// The last one that was settled had failed.
+    has_failed: bool,
     /// Not started yet.
     waiting: VecDeque<(Arc<RecordBatch>, usize)>,
 }
@@ -127,6 +129,7 @@ where
                 self.freed.pop_front();
                 continue;
             };
+            let has_failed = chain.has_failed;
             let next = chain.waiting.pop_front();
             let next = next.filter(|(batch, index)| batch.sequence(*index) < self.slots.end);
             if next.is_none() || chain.waiting.is_empty() {
@@ -134,7 +137,8 @@ where
                 self.freed.pop_front();
             }
             if let Some((batch, index)) = next {
-                return Found::Record(Work::new(batch, index, Some(key)));
+                let work = Work::new(batch, index, Some(key));
+                return Found::Record(work.after(has_failed, lane));
             }
         }
         let (batch, index) = match self.cursor.take() {
@@ -231,8 +235,8 @@ where
     /// Deals with what an attempt came to for one record.
     fn conclude(&mut self, mut work: Work, outcome: Outcome, call: &Ended, lane: &Arc<LaneShared>) {
         let has_failed = matches!(outcome, Outcome::Fail(_));
-        let counts = work.take_count();
-        self.slots.count(counts, call.is_probe, has_failed, lane);
+        let counted = work.take_count();
+        self.slots.count(counted, call.is_probe, has_failed, lane);
         if let (Outcome::Ack, Some(started)) = (&outcome, call.started) {
             lane.group.observers.emit(&Event::Handled {
                 record: &work.record(),
@@ -287,6 +291,7 @@ where
             return;
         };
         chain.busy -= 1;
+        chain.has_failed = work.has_failed();
         if is_alone {
             chain.is_failing = false;
             while let Some((mut work, next)) = chain.failed.pop_front() {

@@ -188,10 +188,10 @@ where
         cx: &mut Context<'_>,
     ) {
         let at = &mut self.slots[slot];
-        let counts = at.work.as_mut().is_some_and(Work::take_count);
+        let counted = at.work.as_mut().and_then(Work::take_count);
         let is_probe = std::mem::take(&mut at.is_probe);
         let has_failed = matches!(outcome, Outcome::Fail(_));
-        self.slots.count(counts, is_probe, has_failed, lane);
+        self.slots.count(counted, is_probe, has_failed, lane);
         let timed = self.slots.timed;
         let at = &mut self.slots[slot];
         let Some(work) = &mut at.work else {
@@ -232,7 +232,8 @@ where
         });
         if let Some((batch, index)) = next {
             let at = &mut self.slots[slot];
-            at.work = Some(Work::new(batch, index, work.chain));
+            let next = Work::new(batch, index, work.chain);
+            at.work = Some(next.after(work.has_failed(), lane));
             // Started from `start_due`, not from here: a long chain of calls that finish at once must not recurse.
             at.stage = Stage::Due;
             self.slots.due.push_front(slot);

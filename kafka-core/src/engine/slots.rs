@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
-use super::attempt::{Work, Write, Written};
+use super::attempt::{Counted, Work, Write, Written};
 use super::lane_task::{LaneParking, LaneShared, SlotWaker, lock};
 use super::partition::Mode;
 use super::permit::Permits;
@@ -252,17 +252,21 @@ impl<Load, Call> Slots<Load, Call> {
     /// Takes note of how an attempt ended for a record, for the breaker.
     pub(super) fn count(
         &mut self,
-        counts: bool,
+        counted: Option<Counted>,
         is_probe: bool,
         has_failed: bool,
         lane: &LaneShared,
     ) {
+        if let Some(counted) = counted {
+            let breaker = &lane.handler.breaker;
+            breaker.note(counted.key_hash, has_failed, counted.is_behind_failed);
+        }
         if is_probe {
             tell_breaker(lane, |breaker, now| breaker.probed(!has_failed, now));
-        } else if counts && has_failed {
+        } else if counted.is_some() && has_failed {
             let good = std::mem::take(&mut self.good);
             tell_breaker(lane, |breaker, now| breaker.count(good, 1, now));
-        } else if counts {
+        } else if counted.is_some() {
             self.good += 1;
         }
     }

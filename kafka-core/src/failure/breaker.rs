@@ -1,15 +1,17 @@
 //! Stops feeding a handler that fails for nearly everything: after a bad deploy, or with its database away, it would
 //! drain the topic into the dead letters.
 //!
-//! Counted are first attempts, so that one stubborn record weighs as much as any other. Open, nothing is started; after
-//! a wait one attempt is let through, and how that ends decides.
+//! Counted are first attempts, so that one stubborn record weighs as much as any other, and keys, so that a stubborn key
+//! does: while its partition is full of what waits behind it, there are no first attempts but its own. Open, nothing is
+//! started; after a wait one attempt is let through, and how that ends decides.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// When a handler is taken to be failing as a whole, and no longer fed.
+/// When a handler is taken to be failing as a whole, and no longer fed: when both the share of records that fail at their
+/// first attempt, and the share of keys whose last one did, reach `ratio`.
 ///
 /// ```
 /// use kafka_core::{Breaker, Handler, Raw};
@@ -75,7 +77,64 @@ pub(crate) enum Change {
 pub(crate) struct BreakerState {
     settings: Breaker,
     is_open: AtomicBool,
+    keys: Keys,
     window: Mutex<Window>,
+}
+
+/// What the last first attempt of each group of keys came to.
+#[derive(Debug)]
+struct Keys {
+    outcomes: Box<[AtomicU8]>,
+    known: AtomicU32,
+    failed: AtomicU32,
+}
+
+const UNKNOWN: u8 = 0;
+const GOOD: u8 = 1;
+const FAILED: u8 = 2;
+
+impl Keys {
+    /// Half as many groups as there are records in the window: all of them have been seen when it is full.
+    fn new(settings: Breaker) -> Self {
+        let groups = (settings.records / 2).clamp(1, 1024).next_power_of_two();
+        Self {
+            outcomes: (0..groups).map(|_| AtomicU8::new(UNKNOWN)).collect(),
+            known: AtomicU32::new(0),
+            failed: AtomicU32::new(0),
+        }
+    }
+
+    fn note(&self, key_hash: u64, outcome: u8) {
+        // The remainder is below the number of groups.
+        let group = usize::try_from(key_hash % self.outcomes.len() as u64).unwrap_or(0);
+        let group = &self.outcomes[group];
+        // Relaxed: these are counts, nothing is read by them. Nearly always nothing changes.
+        if group.load(Ordering::Relaxed) == outcome {
+            return;
+        }
+        let before = group.swap(outcome, Ordering::Relaxed);
+        if before == UNKNOWN {
+            self.known.fetch_add(1, Ordering::Relaxed);
+        }
+        match (before == FAILED, outcome == FAILED) {
+            (false, true) => self.failed.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.failed.fetch_sub(1, Ordering::Relaxed),
+            _ => 0,
+        };
+    }
+
+    fn have_failed(&self, ratio: f64) -> bool {
+        let known = self.known.load(Ordering::Relaxed);
+        f64::from(self.failed.load(Ordering::Relaxed)) >= ratio * f64::from(known)
+    }
+
+    fn forget(&self) {
+        for group in &self.outcomes {
+            group.store(UNKNOWN, Ordering::Relaxed);
+        }
+        self.known.store(0, Ordering::Relaxed);
+        self.failed.store(0, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -94,6 +153,7 @@ impl BreakerState {
         Self {
             settings,
             is_open: AtomicBool::new(false),
+            keys: Keys::new(settings),
             window: Mutex::new(Window {
                 failed: 0,
                 of: 0,
@@ -131,6 +191,15 @@ impl BreakerState {
         }
     }
 
+    /// Takes note of what a first attempt came to for its key. One that failed behind another of its key says nothing new.
+    pub(crate) fn note(&self, key_hash: u64, has_failed: bool, is_behind_failed: bool) {
+        match (has_failed, is_behind_failed) {
+            (false, _) => self.keys.note(key_hash, GOOD),
+            (true, false) => self.keys.note(key_hash, FAILED),
+            (true, true) => {}
+        }
+    }
+
     /// Takes note of how first attempts ended.
     pub(crate) fn count(&self, good: u32, failed: u32, now: Instant) -> Option<Change> {
         let mut window = self.window();
@@ -143,6 +212,7 @@ impl BreakerState {
         if failed > 0
             && is_enough
             && f64::from(window.failed) >= self.settings.ratio * f64::from(window.of)
+            && self.keys.have_failed(self.settings.ratio)
         {
             return Some(self.open(&mut window, now));
         }
@@ -173,6 +243,7 @@ impl BreakerState {
             window.wait = (2 * window.wait).min(LONGEST_WAIT);
             return Some(self.open(&mut window, now));
         }
+        self.keys.forget();
         window.failed = 0;
         window.of = 0;
         window.wait = FIRST_WAIT;
@@ -240,6 +311,55 @@ mod tests {
             assert_eq!(breaker.count(6, 0, now), None);
             assert_eq!(breaker.count(0, 4, now), None);
         }
+    }
+
+    #[test]
+    fn keys_that_fail_again_and_again_do_not_open_it_while_others_do_not() {
+        let breaker = BreakerState::new(SETTINGS);
+        for key in 0..8 {
+            breaker.note(key, false, false);
+        }
+
+        for round in 0..1000 {
+            breaker.note(3, true, round > 0);
+            // Collides with a good one, and says nothing of it.
+            breaker.note(12, true, round > 0);
+            assert_eq!(breaker.count(0, 2, Instant::now()), None);
+        }
+    }
+
+    #[test]
+    fn a_topic_of_one_key_opens_it_when_all_fails_and_not_at_the_first_failure() {
+        let breaker = BreakerState::new(SETTINGS);
+        let now = Instant::now();
+        breaker.note(3, false, false);
+        assert_eq!(breaker.count(10, 0, now), None);
+        breaker.note(3, true, false);
+        assert_eq!(breaker.count(0, 1, now), None);
+
+        let opened = (0..20).find_map(|_| {
+            breaker.note(3, true, true);
+            breaker.count(0, 1, now)
+        });
+
+        assert!(matches!(opened, Some(Change::Opened { .. })));
+    }
+
+    #[test]
+    fn many_keys_that_begin_to_fail_open_it() {
+        let breaker = BreakerState::new(Breaker::DEFAULT);
+        let now = Instant::now();
+        for key in 0..1000 {
+            breaker.note(key, false, false);
+        }
+        breaker.count(1000, 0, now);
+
+        let failed = (1..1000).find(|key| {
+            breaker.note(key * 7919, true, false);
+            breaker.count(0, 1, now).is_some()
+        });
+
+        assert!(failed.is_some_and(|failed| failed < 400), "{failed:?}");
     }
 
     #[test]
