@@ -76,14 +76,21 @@ impl Engine {
         }
     }
 
-    /// The group has spoken about these: there is nothing to wonder about any more.
-    pub(super) fn is_certain_about(&mut self, partitions: &[TopicPartition]) {
-        if let Some(fenced) = &mut self.fenced {
-            fenced.partitions.retain(|(at, _)| !partitions.contains(at));
-            if fenced.partitions.is_empty() {
-                self.fenced = None;
-            }
+    /// The group has spoken about these: there is nothing to wonder about any more. Returns those that were fenced, with the
+    /// offset up to which everything was finished.
+    pub(super) fn is_certain_about(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Vec<(TopicPartition, Option<Offset>)> {
+        let Some(fenced) = &mut self.fenced else {
+            return Vec::new();
+        };
+        let is_one = |(at, _): &mut (TopicPartition, _)| partitions.contains(at);
+        let theirs = fenced.partitions.extract_if(.., is_one).collect();
+        if fenced.partitions.is_empty() {
+            self.fenced = None;
         }
+        theirs
     }
 
     /// Fences itself if the group has not been heard of for as long as a session lasts: its coordinator has not heard of

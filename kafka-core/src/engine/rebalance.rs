@@ -26,6 +26,8 @@ pub(super) struct Revoking {
     pub(super) partitions: Vec<TopicPartition>,
     pub(super) since: Instant,
     pub(super) is_cancelled: bool,
+    /// What was finished of those that were fenced: the group wants them back, so they were this member's all the time.
+    pub(super) finished: Vec<(TopicPartition, Offset)>,
     /// When the calls that were left were told to end where they stand, and how many there were.
     pub(super) fenced: Option<(Instant, usize)>,
     /// Its retry topics are closed.
@@ -71,7 +73,7 @@ impl Engine {
         let Some(revoking) = self.revoking.take() else {
             return Vec::new();
         };
-        let mut known = Vec::new();
+        let mut known = revoking.finished;
         self.close_retries(&revoking.partitions, false, revoking.since);
         for at in &revoking.partitions {
             let finished = self.retire(at).and_then(|state| state.committable());
@@ -114,7 +116,7 @@ impl Engine {
             return self.cannot_go_on("take over its partitions", &error);
         }
         self.monitor.clear_error();
-        self.is_certain_about(&partitions);
+        let _ = self.is_certain_about(&partitions);
         self.begin(positions, false);
         self.monitor.set_state(GroupState::Running);
     }
@@ -256,7 +258,10 @@ impl Engine {
         if let Some(assigning) = &mut self.assigning {
             assigning.retain(|(at, _)| !partitions.contains(at));
         }
-        self.is_certain_about(&partitions);
+        let fenced = self.is_certain_about(&partitions).into_iter();
+        let finished: Vec<_> = fenced
+            .filter_map(|(at, offset)| Some((at, offset?)))
+            .collect();
         let until = now + self.config.drain_timeout;
         if let Some(retries) = &self.retries {
             for topic in retries.of_sources(&partitions) {
@@ -271,12 +276,16 @@ impl Engine {
             }
         }
         match &mut self.revoking {
-            Some(revoking) => revoking.partitions.extend(partitions),
+            Some(revoking) => {
+                revoking.partitions.extend(partitions);
+                revoking.finished.extend(finished);
+            }
             None => {
                 self.revoking = Some(Revoking {
                     partitions,
                     since: now,
                     is_cancelled: false,
+                    finished,
                     fenced: None,
                     is_closed: false,
                 });
@@ -358,7 +367,7 @@ impl Engine {
             self.revoking = Some(revoking);
             return;
         }
-        let mut store = Vec::new();
+        let mut store = std::mem::take(&mut revoking.finished);
         for at in &revoking.partitions {
             let finished = self.retire(at).and_then(|state| state.to_store());
             store.extend(finished.map(|offset| (at.clone(), offset)));
@@ -395,9 +404,10 @@ impl Engine {
     /// Partitions that are somebody else's: nothing of them is stored, their calls are dropped.
     pub(super) fn lost(&mut self, partitions: &[TopicPartition]) {
         self.assigning = None;
-        self.is_certain_about(partitions);
+        let _ = self.is_certain_about(partitions);
         if let Some(revoking) = &mut self.revoking {
             revoking.partitions.retain(|at| !partitions.contains(at));
+            revoking.finished.retain(|(at, _)| !partitions.contains(at));
             if revoking.partitions.is_empty() {
                 self.revoking = None;
             }

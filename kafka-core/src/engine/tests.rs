@@ -22,7 +22,7 @@ use crate::error::{ClientError, RunError};
 use crate::extract::Services;
 use crate::failure::dead_letter::DeadLetters;
 use crate::failure::retry_topic::MOST_PARKED;
-use crate::observe::Observers;
+use crate::observe::{Observers, Suspicion};
 use crate::producer::{ProduceError, ProducerClient};
 use crate::record::{Offset, TopicPartition};
 use crate::start::activate;
@@ -1263,4 +1263,24 @@ async fn an_error_whose_text_panics_is_still_an_error_of_its_record() {
         matches!(failed, Some(RunError::RecordFailed { .. })),
         "{failed:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_finished_before_a_doubt_is_committed_if_the_group_then_wants_it_back() {
+    let seen = Seen::default();
+    let mut bench = Bench::start(noting(&seen)).await;
+    bench.pass(Duration::from_millis(100)).await;
+    bench.append("a", "1");
+    // Acked, and not stored yet.
+    bench.rounds(2).await;
+    assert_eq!(seen.len(), 1);
+    let now = tokio::time::Instant::now().into_std();
+    bench.engine.suspect(Suspicion::Silence(SESSION), now);
+    bench.rounds(1).await;
+    assert_eq!(bench.broker.stored(&at(0)), None);
+
+    bench.broker.tell(Polled::Revoked(vec![at(0)]));
+    bench.rounds(3).await;
+
+    assert_eq!(bench.broker.committed(&at(0)), Some(1));
 }
