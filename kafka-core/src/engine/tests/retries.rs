@@ -18,7 +18,7 @@ use crate::record::{Offset, TopicPartition};
 use crate::runtime::checks::ensure_retry_topic;
 use crate::{Handler, MessagePayload, RecordMetadata, Retry, Text};
 
-const WAIT: Duration = Duration::from_secs(600);
+const WAIT: Duration = Duration::from_mins(10);
 const RETRY: &str = "g.t.retry.10m";
 
 fn parked(partition: i32) -> TopicPartition {
