@@ -391,6 +391,10 @@ where
                 continue;
             }
             if let Some(next) = work.follow(lane) {
+                if matches!(next, Next::RetryAt(_)) {
+                    // It waits for room, and what is behind it in its chain for it.
+                    ended.extend(work.chain);
+                }
                 self.set_aside(work, next, is_alone, lane);
                 continue;
             }

@@ -168,8 +168,9 @@ impl Engine {
                 waiting.push(at);
                 continue;
             }
-            let next = partition.next_offset;
-            if self.is_behind_parked(&at) {
+            // One that is not to be read is not read for this: it says so again.
+            let (next, is_paused) = (partition.next_offset, partition.is_paused);
+            if is_paused || self.is_behind_parked(&at) {
                 continue;
             }
             // One whose leader is away must not hold up the others; if it is the one, it says so again.

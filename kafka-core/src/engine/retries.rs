@@ -127,7 +127,13 @@ impl Retries {
     /// Fetches what is to be fetched now, and nothing else.
     pub(super) fn steer(&mut self) -> Result<(), ClientError> {
         let damage = &self.damage;
-        let is_wanted = |topic: &RetryTopic| topic.is_wanted() && !damage.holds_back(topic);
+        // Whether there is more to come of these is only known if nothing else is on its way.
+        let is_listening = self.topics.0.iter().any(RetryTopic::is_listened_to);
+        let is_wanted = |topic: &RetryTopic| {
+            topic.is_wanted()
+                && !damage.holds_back(topic)
+                && (!is_listening || topic.is_listened_to())
+        };
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for topic in &self.topics.0 {
             match (topic.is_fetched, is_wanted(topic)) {
@@ -246,6 +252,14 @@ impl Engine {
         let Some(retries) = &mut self.retries else {
             return;
         };
+        // Sources whose retry topics are not finished as far as they were when they were taken over.
+        let unfinished: Vec<_> = retries
+            .topics
+            .0
+            .iter()
+            .filter(|topic| !topic.is_inherited_finished())
+            .map(|topic| topic.source.clone())
+            .collect();
         for topic in &mut retries.topics.0 {
             let source = self
                 .dispatch
@@ -254,7 +268,14 @@ impl Engine {
                 .find(|p| p.state.at == topic.source);
             let committable = source.and_then(|source| source.state.committable());
             let finished = committable.or(topic.source_start);
-            let is_over = |held: &mut Held| finished.is_some_and(|finished| held.source < finished);
+            // Of what lay parked at the takeover: a copy that an earlier owner wrote late can be the only one that is left, if
+            // that owner also committed past ours. So it stays until ours is finished.
+            let start = topic.source_start;
+            let has_ours = unfinished.contains(&topic.source);
+            let is_over = |held: &mut Held| {
+                let was_parked = start.is_some_and(|start| held.source < start);
+                finished.is_some_and(|finished| held.source < finished) && !(was_parked && has_ours)
+            };
             let released = topic.held.extract_if(.., is_over).map(|held| held.sequence);
             let over: Vec<_> = topic
                 .skipped
@@ -391,7 +412,9 @@ impl Engine {
             return;
         };
         for topic in &mut retries.topics.0 {
-            let load = topic.assigned.load();
+            let mut load = topic.assigned.load();
+            // They wait for the source, which may wait for room here; and of their bytes nothing is kept.
+            load.records = load.records.saturating_sub(topic.held.len());
             let is_full = topic.assigned.is_full;
             topic.assigned.is_full = if is_full {
                 !share.is_relieved(load)

@@ -192,6 +192,11 @@ impl RetryTopic {
         (self.last_news, self.asked_at) = (now, None);
     }
 
+    /// True while it is looked whether its silence is the end.
+    pub(super) fn is_listened_to(&self) -> bool {
+        self.asked_at.is_some() && self.is_wanted()
+    }
+
     /// The chain of a record, as the source's lanes have it.
     fn chain(&self, record: &RawRecord<'_>) -> Option<u64> {
         let key_hash = record.key.map(|key| hash_of(Some(key), 0));
@@ -295,6 +300,12 @@ impl RetryTopic {
             return origin.owner == self.parking.owner;
         }
         self.was_parked(origin.offset)
+    }
+
+    /// True once everything is finished that lay here when it was taken over.
+    pub(super) fn is_inherited_finished(&self) -> bool {
+        let state = &self.assigned.state;
+        state.committable().or(state.stored()) >= Some(self.end)
     }
 
     /// Skips what says that it comes from where its source has no record. The source's end is known from later than that was

@@ -22,7 +22,7 @@ use crate::record::{Offset, TopicPartition};
 /// A question that nobody answered is asked again after this long.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// A retry topic that gives no record for so long before the end that it had is taken to end there: offsets can have gaps. But
-/// only if its leader has answered when that time began, and when it ended.
+/// only if its leader has answered when that time began, and when it ended, and nothing else was fetched meanwhile.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// A source whose retry topics are to be taken over.

@@ -40,7 +40,7 @@ const STOP_MARGIN: Duration = Duration::from_secs(2);
 pub(super) struct SimMember {
     pub(super) id: MemberId,
     /// Its client for retry topics, once it has one.
-    retry_id: Arc<OnceLock<MemberId>>,
+    pub(super) retry_id: Arc<OnceLock<MemberId>>,
     engine: Option<Engine>,
     queue: TaskQueue,
     commands: Sender<Command>,
@@ -124,6 +124,10 @@ impl SimMember {
                 let _ = joined.set(id);
                 // The whole assignment each time.
                 retry_broker.member(id).set_eager(true);
+                let most = setup.slow_scans.then_some(1);
+                retry_broker
+                    .member(id)
+                    .set_faults(|faults| faults.most = most);
                 Ok(consumer)
             }),
             flush: Box::new(|_| {}),

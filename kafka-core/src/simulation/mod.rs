@@ -60,8 +60,8 @@ impl Run {
 }
 
 /// The rounds in which everything must come to its end once the faults are over: a retry waits up to 5 s, four times,
-/// behind others of its key.
-const LAST_ROUNDS: usize = 4000;
+/// behind others of its key; what finds no room in the retry topics waits for many of those.
+const LAST_ROUNDS: usize = 12_000;
 
 /// Runs one seed; `with_trace` keeps what happens, line by line.
 ///
@@ -330,7 +330,7 @@ impl Simulation {
     }
 
     async fn disturb(&mut self) {
-        let what = self.random.below(12);
+        let what = self.random.below(13);
         self.world.lock().note(|| format!("disturbance {what}"));
         match what {
             0..4 if self.setup.rebalances => self.group.rebalance(&mut self.random),
@@ -341,7 +341,10 @@ impl Simulation {
             8 if self.setup.crashes => self.expel_one(),
             9 if self.setup.crashes => self.suspend_one().await,
             10 if self.setup.broker_faults => self.break_broker(),
-            11 => {
+            11 if self.setup.broker_faults && !self.setup.retry_waits.is_empty() => {
+                self.break_retries();
+            }
+            12 => {
                 let command = if self.random.chance(50) {
                     Command::Pause(TOPIC.into())
                 } else {
@@ -452,6 +455,44 @@ impl Simulation {
         });
     }
 
+    /// Something happens to retry topics, or to a client that reads them.
+    fn break_retries(&mut self) {
+        let mode = self.random.below(8);
+        if mode == 0 {
+            let place = self.retry_topic();
+            let offset = *self.random.pick(&[None, Some(999_999), Some(i64::MAX)]);
+            return self.world.lock().forge(&place, offset);
+        }
+        let (broker, world) = (self.broker.clone(), self.world.clone());
+        let Some(member) = self.somebody() else {
+            return;
+        };
+        let Some(retry_id) = member.retry_id.get() else {
+            return;
+        };
+        world.lock().counts.cut_off += 1;
+        world
+            .lock()
+            .note(|| format!("client {}: fault {mode}", retry_id.0));
+        broker.member(*retry_id).set_faults(|faults| match mode {
+            1..4 => faults.is_cut_off = true,
+            4 => {
+                let error = "as the simulation says".to_owned();
+                faults.questions = Some(ClientError::Unreachable(error));
+            }
+            5 => faults.most = Some(1),
+            _ => *faults = crate::client::memory::Faults::default(),
+        });
+    }
+
+    /// Picks a partition of a retry topic.
+    fn retry_topic(&mut self) -> TopicPartition {
+        let wait = *self.random.pick(&self.setup.retry_waits);
+        let partitions = usize::try_from(self.setup.partitions).unwrap_or(1);
+        let partition = i32::try_from(self.random.below(partitions)).unwrap_or(0);
+        TopicPartition::new(topic_name(world::GROUP, TOPIC, wait), partition)
+    }
+
     /// Makes a record unreadable, once or for as long as somebody tries hard.
     fn damage(&mut self) {
         let partition = self
@@ -484,9 +525,11 @@ impl Simulation {
         for index in 0..self.group.members.len() {
             self.group.readmit(index);
             let member = &self.group.members[index];
-            self.broker
-                .member(member.id)
-                .set_faults(|faults| *faults = crate::client::memory::Faults::default());
+            for id in std::iter::once(&member.id).chain(member.retry_id.get()) {
+                self.broker
+                    .member(*id)
+                    .set_faults(|faults| *faults = crate::client::memory::Faults::default());
+            }
             member.tell(Command::Resume(TOPIC.into()));
         }
         if self.up() == 0 {

@@ -41,4 +41,7 @@ pub const MUTANTS: &[(Mutant, Check)] = &[
     (Mutant::CommitBack, Check::Regress),
     (Mutant::QuoteValues, Check::Secrets),
     (Mutant::TrustHeaders, Check::DeadLetter),
+    (Mutant::ScanBySilence, Check::Order),
+    (Mutant::TrustParkedHeaders, Check::Stall),
+    (Mutant::ForgetFollowersBound, Check::Memory),
 ];

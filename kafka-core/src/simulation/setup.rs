@@ -28,6 +28,8 @@ pub(super) struct Setup {
     /// Of its retry topics.
     pub(super) retry_waits: Vec<Duration>,
     pub(super) most_parked: usize,
+    /// Retry topics come record by record.
+    pub(super) slow_scans: bool,
     pub(super) retry: Retry,
     pub(super) on_failure: FailurePolicy,
     pub(super) breaker: Breaker,
@@ -57,7 +59,8 @@ impl Setup {
         });
         Self {
             batch,
-            most_parked: *for_batches.pick(&[3, 10, 100_000, 100_000]),
+            most_parked: *for_batches.pick(&[10, 40, usize::MAX, usize::MAX]),
+            slow_scans: for_batches.chance(50),
             ..Self::draw(random)
         }
     }
@@ -87,6 +90,7 @@ impl Setup {
                 waits[..stages].to_vec()
             },
             most_parked: 0,
+            slow_scans: false,
             retry: Retry {
                 attempts,
                 initial: Duration::from_millis(100),

@@ -107,6 +107,10 @@ enum Fate {
 }
 
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that happened to it or did not"
+)]
 struct Entry {
     offset: Offset,
     key: Option<u8>,
@@ -120,6 +124,8 @@ struct Entry {
     has_failed: bool,
     /// It may lie in a retry topic twice.
     is_doubled: bool,
+    /// It was parked in a retry topic.
+    was_parked: bool,
 }
 
 /// An attempt to handle a record, as a handler is told of it.
@@ -249,6 +255,10 @@ counts! {
     reported,
     /// Records that could not be read for a while.
     damaged,
+    /// Records in retry topics that nobody parked.
+    foreign,
+    /// Retry topics that could not be read or asked for a while.
+    cut_off,
     /// Times that a breaker opened.
     breaks,
     /// Times that a partition was paused for what waits.
@@ -386,8 +396,32 @@ impl World {
                 is_excused: false,
                 has_failed: false,
                 is_doubled: false,
+                was_parked: false,
             });
         }
+    }
+
+    /// Somebody else writes to a retry topic.
+    pub(super) fn forge(&mut self, place: &TopicPartition, offset: Option<i64>) {
+        let mut payload = crate::MessagePayload::new("foreign").key("foreign");
+        if let Some(offset) = offset {
+            let headers = [
+                ("topic", TOPIC.to_owned()),
+                ("partition", place.partition.to_string()),
+                ("offset", offset.to_string()),
+                ("timestamp", "0".into()),
+                ("attempts", u32::MAX.to_string()),
+                ("due", i64::MAX.to_string()),
+                ("owner", "somebody".into()),
+                ("takeover", format!("{}@{}", i64::MAX, i64::MAX)),
+            ];
+            for (name, value) in headers {
+                payload = payload.header(format!("{RETRY_HEADER_PREFIX}{name}"), value);
+            }
+        }
+        let at = self.broker.append(place, payload);
+        self.note(|| format!("a foreign record {place}@{at}, of {offset:?} as it says"));
+        self.counts.foreign += 1;
     }
 
     pub(super) fn written(&self) -> usize {
@@ -844,6 +878,9 @@ impl World {
                 .calls
                 .values()
                 .any(|call| call.member == member && call.at == *at)
+            || self.comes_again(at)
+            // What finds no room in the retry topics.
+            || self.setup.most_parked < usize::MAX && !self.parked_offsets(at).is_empty()
             || self.logs.get(at).is_some_and(|log| log.iter().any(waits));
         self.note(|| {
             format!(
@@ -854,6 +891,13 @@ impl World {
         if is_hindered {
             self.excuse(at);
         }
+    }
+
+    /// True if a retry topic has what its source brings again: that holds back the position there until it has.
+    fn comes_again(&self, at: &TopicPartition) -> bool {
+        let committed = self.broker.committed(GROUP, at).unwrap_or_default();
+        let parked = self.parked_offsets(at);
+        parked.iter().any(|offset| *offset >= committed.0)
     }
 
     pub(super) fn set_zombie(&mut self, member: MemberId, at: &TopicPartition) {
@@ -901,6 +945,25 @@ impl World {
             self.counts.followed += 1;
         }
         self.set_turn(member, at, index, TurnFate::Parked);
+        if let Some(entry) = self.logs.get_mut(at).and_then(|log| log.get_mut(index)) {
+            entry.was_parked = true;
+        }
+        let Some(turn) = self.turns.get(&(member, at.clone())) else {
+            return;
+        };
+        let is_open = |index: &usize| self.logs[at][*index].fate == Fate::Open;
+        let parked = turn
+            .fates
+            .iter()
+            .filter(|(_, fate)| **fate == TurnFate::Parked);
+        let parked = parked.filter(|(index, _)| is_open(index)).count();
+        if parked > self.setup.most_parked {
+            let text = format!(
+                "{at}: {parked} records are parked, not {}",
+                self.setup.most_parked
+            );
+            self.violate(Check::Memory, text);
+        }
     }
 
     /// The answer to the write of a record to a retry topic was lost: it is written again.
@@ -952,7 +1015,10 @@ impl World {
         let records = self.broker.records(place, Offset(0));
         let below = records.iter().take_while(|record| record.offset < to);
         let open = below.filter_map(source_offset).find(|offset| {
-            let entry = &self.logs[&at][self.index_of(&at, *offset)];
+            let Some(entry) = self.logs[&at].get(self.index_of(&at, *offset)) else {
+                // A foreign one.
+                return false;
+            };
             entry.fate == Fate::Open && *offset < committed.0 && !parked.contains(offset)
         });
         if let Some(offset) = open {
@@ -988,6 +1054,8 @@ impl World {
             if *at.topic != *TOPIC {
                 self.note(|| format!("committed {at} {offset} by client {}", member.0));
                 self.check_retry_commit(&at, offset);
+                let highest = self.committed.entry(at).or_default();
+                *highest = offset.max(*highest);
                 continue;
             }
             self.note(|| format!("committed {at} {offset} by member {}", member.0));
@@ -1127,6 +1195,7 @@ impl World {
             return;
         }
         let view = self.broker.member(member);
+        let is_bounded = self.setup.most_parked < usize::MAX;
         for at in fed {
             let Some(position) = view.position(at) else {
                 continue;
@@ -1158,6 +1227,13 @@ impl World {
                 let waits = (turn.start..index).any(|i| {
                     (!is_over(i) || log[i].is_doubled) && self.shares_chain(&log[i], entry)
                 });
+                // It waits for room in the retry topics, and looks for it from time to time.
+                let waits = waits
+                    || is_bounded
+                        && log[..=index].iter().any(|e| {
+                            e.was_parked
+                                && (e.offset == entry.offset || self.shares_chain(e, entry))
+                        });
                 let runs = running
                     .iter()
                     .any(|call| call.at == *at && call.index == index);
@@ -1189,9 +1265,32 @@ impl World {
                 ));
             }
         }
+        for (place, records) in self.retry_topics() {
+            let end = records.last().map(|record| record.offset.next());
+            // A member that was expelled and does not know it may have gone back since: this group fences nobody.
+            let committed = self.committed.get(&place).copied();
+            if end.is_some() && committed < end {
+                found = Some(format!(
+                    "{place}: {committed:?} is committed, and not {end:?}"
+                ));
+            }
+        }
         if let Some(text) = found {
             self.violate(Check::Stall, text);
         }
+    }
+
+    /// The partitions of retry topics, with their records.
+    fn retry_topics(&self) -> Vec<(TopicPartition, Vec<Stored>)> {
+        let waits = self.setup.retry_waits.iter();
+        let places =
+            waits.flat_map(|wait| self.broker.partitions_of(&topic_name(GROUP, TOPIC, *wait)));
+        places
+            .map(|place| {
+                let records = self.broker.records(&place, Offset(0));
+                (place, records)
+            })
+            .collect()
     }
 
     /// Calls of a member that have run for longer than `limit` and were not reported.

@@ -88,8 +88,6 @@ mod member;
 mod record;
 mod runtime;
 #[cfg(test)]
-mod secrets_tests;
-#[cfg(test)]
 mod tests;
 
 pub use builder::TestRuntimeBuilder;

@@ -1,5 +1,7 @@
 //! The kit, and with it the runtime as a user sees it.
 
+mod secrets;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -64,7 +64,7 @@ impl Consumer for Member {
         if member.faults.is_cut_off {
             return Polled::Records;
         }
-        let mut left = most;
+        let mut left = most.min(member.faults.most.unwrap_or(most));
         for (at, position) in &mut member.positions {
             if member.paused.contains(at) {
                 continue;

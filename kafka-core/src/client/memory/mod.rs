@@ -99,6 +99,8 @@ pub(crate) struct Faults {
     pub(crate) seeks: bool,
     /// No broker answers: nothing is fetched.
     pub(crate) is_cut_off: bool,
+    /// So few records come with a poll.
+    pub(crate) most: Option<usize>,
 }
 
 #[derive(Default)]

@@ -509,3 +509,31 @@ fn too_large() -> ProduceError {
         bytes: 2_000_000,
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_late_copy_of_what_lay_parked_stays_until_that_is_finished() {
+    let (seen, is_healed) = (Seen::default(), Arc::new(AtomicBool::new(false)));
+    let handler = parking(&seen, &is_healed).retry_topics([WAIT, Duration::from_hours(1)]);
+    let mut service = Service {
+        bench: Bench::start(handler).await,
+        seen,
+        is_healed,
+    };
+    service.bench.append("a", "a1");
+    service.pass(1).await;
+    service.give_back().await;
+    service.heal();
+    service.take_over();
+    service.pass(1).await;
+    let next = TopicPartition::new("g.t.retry.1h", 0);
+    let broker = service.bench.broker.broker.clone();
+    // The one before moves it on, and is no member any more.
+    broker.append(&next, forged("0", "2"));
+    service.pass(30).await;
+    assert_eq!(broker.committed("g.retry", &next), Some(Offset(0)));
+
+    service.pass(610).await;
+
+    assert_eq!(service.seen.all(), ["a1#1", "a1#2"]);
+    assert_eq!(broker.committed("g.retry", &next), Some(Offset(1)));
+}

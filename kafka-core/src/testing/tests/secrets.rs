@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::TestRuntime;
+use super::super::TestRuntime;
 use crate::{
     Config, Event, FailurePolicy, Handler, Headers, Key, MessagePayload, Observer, Raw,
     RecordMetadata, Retry,
