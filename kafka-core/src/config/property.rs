@@ -97,6 +97,12 @@ pub(super) const CHANGED: &[Changed] = &[
         "a partition that was paused is asked for again within this time, also when the others are idle (librdkafka: 500)",
     ),
     changed(
+        "max.partition.fetch.bytes",
+        "262144",
+        Side::Consumer,
+        "of each partition, as it is compressed: it comes on top of the queue, many times as large (librdkafka: 1048576)",
+    ),
+    changed(
         "queued.min.messages",
         "10000",
         Side::Consumer,
@@ -188,6 +194,10 @@ pub(super) const OWNED: &[(&str, Owner)] = &[
     ),
     ("isolation.level", Owner::Setting("isolation_level")),
     ("auto.commit.interval.ms", Owner::Setting("commit_interval")),
+    (
+        "fetch.message.max.bytes",
+        Owner::Code("use `max.partition.fetch.bytes`, the same by the name that Kafka has for it"),
+    ),
     (
         "statistics.interval.ms",
         Owner::Setting("statistics_interval"),
@@ -292,7 +302,6 @@ const FOR_CONSUMERS: &[&str] = &[
     "coordinator.query.interval.ms",
     "fetch.error.backoff.ms",
     "fetch.max.bytes",
-    "fetch.message.max.bytes",
     "fetch.min.bytes",
     "fetch.queue.backoff.ms",
     "fetch.wait.max.ms",

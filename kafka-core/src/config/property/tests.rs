@@ -32,6 +32,7 @@ fn a_consumer_gets_the_defaults_that_keep_the_promises() {
         ("fetch.wait.max.ms", "100"),
         ("group.id", "analytics"),
         ("isolation.level", "read_committed"),
+        ("max.partition.fetch.bytes", "262144"),
         ("partition.assignment.strategy", "cooperative-sticky"),
         ("queued.max.messages.kbytes", "32768"),
         ("queued.min.messages", "10000"),
