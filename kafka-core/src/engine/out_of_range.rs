@@ -25,6 +25,11 @@ impl Engine {
 
     /// Goes on as `on_out_of_range` says, or ends the group.
     pub(super) fn out_of_range(&mut self, text: String, now: Instant) {
+        if self.fenced.is_some() {
+            // With an eager protocol the whole assignment is given anew, and would be without what is fenced.
+            self.out_of_range = Some((text, now + ASK_AGAIN));
+            return;
+        }
         let mut moved = Vec::new();
         let mut all = Vec::new();
         let mut reasons = Vec::new();

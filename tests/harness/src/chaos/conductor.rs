@@ -201,10 +201,18 @@ impl<'a> Conductor<'a> {
 
         let begun = Instant::now();
         let mut starting: Option<Starting<'scope>> = None;
+        // Brokers take their time to start. What comes after that comes as much later, or nothing would ever recover.
+        let mut late = Duration::ZERO;
+        let mut asked_at = begun;
         for Planned { at, fault } in &self.scenario.schedule.0 {
-            while begun.elapsed() < *at || (starting.is_some() && fault.is_of_brokers()) {
+            while begun.elapsed() < *at + late || (starting.is_some() && fault.is_of_brokers()) {
                 self.tick()?;
-                self.healed(&mut starting)?;
+                if self.healed(&mut starting)? {
+                    late += asked_at.elapsed();
+                }
+            }
+            if *fault == Fault::StartBrokers {
+                asked_at = Instant::now();
             }
             self.strike(*fault, scope, &mut starting)?;
             self.done += 1;
@@ -372,10 +380,10 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
-    /// Takes note of brokers that serve again.
-    fn healed(&mut self, starting: &mut Option<Starting<'_>>) -> anyhow::Result<()> {
+    /// Takes note of brokers that serve again; true if they do from now on.
+    fn healed(&mut self, starting: &mut Option<Starting<'_>>) -> anyhow::Result<bool> {
         let Some(handle) = starting.take_if(|handle| handle.is_finished()) else {
-            return Ok(());
+            return Ok(false);
         };
         match handle.join() {
             Ok(result) => result.context("start the brokers again")?,
@@ -386,7 +394,7 @@ impl<'a> Conductor<'a> {
             "brokers serve again".into(),
             StrikeKind::Healed,
         );
-        Ok(())
+        Ok(true)
     }
 
     fn note(&mut self, ns: clock::Nanos, what: String, kind: StrikeKind) {
