@@ -109,6 +109,13 @@ impl Engine {
             return;
         }
         let session = self.config.session_timeout;
+        // A commit waits behind a request to join, and the group waits for a member that died as long as a session lasts.
+        // Nothing is wrong then; and if something is, the client says so by then.
+        let longest = if self.config.is_told_of_silence {
+            2 * session
+        } else {
+            session
+        };
         let silence = now.saturating_duration_since(*self.heard_at.get_or_insert(now));
         let is_due = |asked_at| now.saturating_duration_since(asked_at) >= session / 6;
         if !is_behind && silence >= session / 3 && self.group_asked_at.is_none_or(is_due) {
@@ -118,7 +125,7 @@ impl Engine {
                 return;
             }
         }
-        if silence > session + self.config.commit_interval {
+        if silence > longest + self.config.commit_interval {
             self.suspect(Suspicion::Silence(silence), now);
         }
     }

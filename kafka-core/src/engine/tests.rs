@@ -1158,6 +1158,26 @@ async fn silent_group(is_told_of_silence: bool) -> Seen {
     seen
 }
 
+/// How ready the member is after this long without a commit, with something to commit.
+async fn without_commits(time: Duration) -> bool {
+    let seen = Seen::default();
+    let mut bench = Bench::start(noting(&seen)).await;
+    bench.append("a", "1");
+    bench.pass(time).await;
+    assert_eq!(bench.broker.stored(&at(0)), Some(1));
+    bench.monitor.status().is_ready()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_waits_a_session_for_a_dead_member_is_not_doubted() {
+    assert!(without_commits(SESSION + Duration::from_secs(5)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_takes_note_of_no_commit_for_two_sessions_is_doubted() {
+    assert!(!without_commits(2 * SESSION + Duration::from_secs(5)).await);
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_started_when_a_group_without_a_session_check_is_silent() {
     assert_eq!(silent_group(false).await.all(), ["1"]);

@@ -292,7 +292,8 @@ pub enum Suspicion {
     Suspended(Duration),
     /// The group refused a commit of this member.
     CommitRefused,
-    /// The group took note of no commit, and answered no question, for this long, which is more than the session timeout.
+    /// The group took note of no commit, and answered no question, for this long, which is more than two session timeouts
+    /// (one with `group.protocol=consumer`, which the client does not watch by itself).
     Silence(Duration),
 }
 

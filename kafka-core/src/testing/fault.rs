@@ -160,8 +160,8 @@ impl TestRuntime {
 
     /// Keeps finished offsets uncommitted, as if `commit_interval` did not end: what
     /// [`kill_and_restart`](Self::kill_and_restart) then finds handled and not committed is handled again. Partitions
-    /// that are given back, and a stop, still commit. A runtime that sees no commit for a session timeout (45 s of the
-    /// test's clock) doubts that it has its partitions, here as in production.
+    /// that are given back, and a stop, still commit. A runtime that sees no commit for two session timeouts (90 s of
+    /// the test's clock) doubts that it has its partitions, here as in production.
     pub fn hold_commits(&mut self) {
         self.holds_commits = true;
     }
