@@ -74,10 +74,15 @@ pub(super) enum Written {
 /// Copies records that wait out of their batches, which they then no longer keep in memory.
 pub(super) fn leave_batches(waiting: &mut VecDeque<(Arc<RecordBatch>, usize)>) {
     for (batch, index) in waiting {
-        let alone = batch.alone(*index);
-        if !Arc::ptr_eq(&alone, batch) {
-            (*batch, *index) = (alone, 0);
-        }
+        leave_batch(batch, index);
+    }
+}
+
+/// Copies one record out of its batch.
+fn leave_batch(batch: &mut Arc<RecordBatch>, index: &mut usize) {
+    let alone = batch.alone(*index);
+    if !Arc::ptr_eq(&alone, batch) {
+        (*batch, *index) = (alone, 0);
     }
 }
 
@@ -125,10 +130,7 @@ impl Work {
 
     /// Copies it out of its batch, which it then no longer keeps in memory.
     pub(super) fn leave_batch(&mut self) {
-        let alone = self.batch.alone(self.index);
-        if !Arc::ptr_eq(&alone, &self.batch) {
-            (self.batch, self.index) = (alone, 0);
-        }
+        leave_batch(&mut self.batch, &mut self.index);
     }
 
     /// Returns once what the breaker is told: at the end of the attempt that it counts.

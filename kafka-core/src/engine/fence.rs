@@ -93,18 +93,16 @@ impl Engine {
         theirs
     }
 
-    /// Fences itself if the group has not been heard of for as long as a session lasts: its coordinator has not heard of
+    /// Fences itself if the group has not been heard of for longer than a session lasts: its coordinator has not heard of
     /// this member either. A sign of the group is a commit that it took note of, or, while there is nothing to commit, an
     /// answer to a question.
     pub(super) fn look_for_group(&mut self, now: Instant) {
-        let Some(first) = self.dispatch.partitions.first() else {
-            self.heard_at = None;
-            return;
-        };
-        let first = first.state.at.clone();
-        let mut partitions = self.dispatch.partitions.iter();
-        let is_behind = partitions.any(|p| p.state.stored() > p.state.committed());
-        if (!is_behind && self.config.is_told_of_silence) || self.stopping.is_some() {
+        let partitions = &self.dispatch.partitions;
+        let is_behind = partitions
+            .iter()
+            .any(|p| p.state.stored() > p.state.committed());
+        let has_reason = is_behind || (!self.config.is_told_of_silence && !partitions.is_empty());
+        if !has_reason || self.stopping.is_some() {
             self.heard_at = None;
             return;
         }
@@ -120,7 +118,14 @@ impl Engine {
         let is_due = |asked_at| now.saturating_duration_since(asked_at) >= session / 6;
         if !is_behind && silence >= session / 3 && self.group_asked_at.is_none_or(is_due) {
             self.group_asked_at = Some(now);
-            if self.consumer.committed(&[first], HEAR_WAIT).is_ok() {
+            // Any one will do.
+            let one = self
+                .dispatch
+                .places()
+                .into_iter()
+                .take(1)
+                .collect::<Vec<_>>();
+            if self.consumer.committed(&one, HEAR_WAIT).is_ok() {
                 self.heard_at = Some(now);
                 return;
             }
