@@ -197,6 +197,8 @@ pub(crate) fn run(args: &ChaosArgs) -> anyhow::Result<ExitCode> {
 fn perform(args: &ChaosArgs, stage: &Stage, scenario: Scenario, base: &Path) -> Outcome {
     let name = format!("{}-{}", scenario.name, scenario.seed);
     let folder = base.join(&name);
+    // Workers append to their ledgers: what an earlier run left here would be judged as theirs.
+    conductor::clean(&folder);
     let mut judgement = Judgement::default();
     let mut is_sound = true;
     match conductor::run(stage, &scenario, &folder) {
