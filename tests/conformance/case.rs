@@ -73,6 +73,7 @@ cases! {
         fetches_that_fail_are_repeated,
         a_join_that_fails_is_repeated,
         offsets_that_cannot_be_fetched_are_asked_for_again,
+        a_beginning_that_cannot_be_told_is_asked_for_again,
         a_dead_letter_that_fails_for_now_is_written_later,
         a_record_is_finished_only_when_its_dead_letter_is_acknowledged,
     }

@@ -126,6 +126,12 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         NO_REQUESTS,
     ),
     differs(
+        Backend::Memory,
+        "a_beginning_that_cannot_be_told_is_asked_for_again",
+        How::NotRun,
+        "the beginning of a partition is no question of its own",
+    ),
+    differs(
         Backend::Embedded,
         "a_member_that_was_expelled_begins_again_at_the_commit",
         How::Means,
@@ -164,6 +170,12 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     differs(
         Backend::Real,
         "offsets_that_cannot_be_fetched_are_asked_for_again",
+        How::Means,
+        NO_ERRORS,
+    ),
+    differs(
+        Backend::Real,
+        "a_beginning_that_cannot_be_told_is_asked_for_again",
         How::Means,
         NO_ERRORS,
     ),

@@ -28,6 +28,7 @@ const ALL: usize = 100_000;
 // Kafka's error codes.
 const NOT_LEADER_OR_FOLLOWER: i16 = 6;
 const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
+const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const NOT_COORDINATOR: i16 = 16;
 const UNKNOWN_MEMBER_ID: i16 = 25;
 const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
@@ -83,6 +84,7 @@ impl Embedded {
                 COORDINATOR_LOAD_IN_PROGRESS,
                 ALL,
             ),
+            Fault::ListOffsets => (BrokerRequest::ListOffsets, UNKNOWN_TOPIC_OR_PARTITION, ALL),
             Fault::Write => (BrokerRequest::Produce, NOT_LEADER_OR_FOLLOWER, ALL),
             Fault::Permission => (BrokerRequest::Produce, TOPIC_AUTHORIZATION_FAILED, ALL),
         }

@@ -137,7 +137,9 @@ impl Stage for Memory {
             Fault::Commit => test.refuse_commits(ClientError::TimedOut("for now".into())),
             Fault::Membership => test.refuse_commits(ClientError::NotAMember("expelled".into())),
             Fault::Fetch | Fault::OffsetFetch => test.disconnect_brokers(),
-            Fault::Join => return Err("nobody joins in memory".into()),
+            Fault::Join | Fault::ListOffsets => {
+                return Err("there is no such request in memory".into());
+            }
             Fault::Write => {
                 let error = ProduceError::TimedOut {
                     topic: topic.clone(),
@@ -168,7 +170,9 @@ impl Stage for Memory {
                 }
             }
             Fault::Fetch | Fault::OffsetFetch => test.reconnect_brokers(),
-            Fault::Join => return Err("nobody joins in memory".into()),
+            Fault::Join | Fault::ListOffsets => {
+                return Err("there is no such request in memory".into());
+            }
             Fault::Write | Fault::Permission => test.accept_writes(&topic),
         }
         Ok(())

@@ -62,6 +62,7 @@ impl<'a> Real<'a> {
             Fault::Fetch => Some(ApiKey::FETCH),
             Fault::Join => Some(ApiKey::JOIN_GROUP),
             Fault::OffsetFetch => Some(ApiKey::OFFSET_FETCH),
+            Fault::ListOffsets => Some(ApiKey::LIST_OFFSETS),
             Fault::Write => Some(ApiKey::PRODUCE),
             Fault::Membership | Fault::Permission => None,
         }

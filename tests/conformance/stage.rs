@@ -50,6 +50,8 @@ pub(crate) enum Fault {
     Join,
     /// Nobody says what is committed; to be said before a start.
     OffsetFetch,
+    /// Nobody says where a partition begins, as of one that is just being created; to be said before a start.
+    ListOffsets,
     /// Writes to the dead letter topic fail, for a reason that passes.
     Write,
     /// Nobody may write to the dead letter topic.

@@ -11,90 +11,112 @@ use crate::client::Position;
 use crate::config::OutOfRange;
 use crate::error::ClientError;
 use crate::handler::Start;
+use crate::record::TopicPartition;
 
 /// The wait until a broker is asked again what it has.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Partitions to be looked at again, and what the client said of them.
+pub(super) struct Doubt {
+    text: String,
+    due: Instant,
+    of: Doubtful,
+}
+
+/// The partitions that the client may have stopped to read.
+pub(super) enum Doubtful {
+    Any,
+    These(Vec<TopicPartition>),
+}
+
+impl Doubtful {
+    fn has(&self, at: &TopicPartition) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(these) => these.contains(at),
+        }
+    }
+}
+
 impl Engine {
     /// Asks again, if no broker has said what it has.
     pub(super) fn look_for_range(&mut self, now: Instant) {
-        if let Some((text, _)) = self.out_of_range.take_if(|(_, due)| now >= *due) {
-            self.out_of_range(text, now);
+        if let Some(doubt) = self.out_of_range.take_if(|doubt| now >= doubt.due) {
+            self.settle_range(doubt.text, doubt.of, now);
         }
     }
 
-    /// Goes on as `on_out_of_range` says, or ends the group.
+    /// The client has stopped to read some partition. Goes on as `on_out_of_range` says, or ends the group.
+    ///
+    /// The offset may also be in range: a broker that has just begun to serve a partition does not know where it
+    /// begins (`UNKNOWN_TOPIC_OR_PARTITION`), which librdkafka 2.12 takes for final (`rd_kafka_handle_ListOffsets`).
     pub(super) fn out_of_range(&mut self, text: String, now: Instant) {
-        if self.fenced.is_some() {
-            // With an eager protocol the whole assignment is given anew, and would be without what is fenced.
-            self.out_of_range = Some((text, now + ASK_AGAIN));
+        self.settle_range(text, Doubtful::Any, now);
+    }
+
+    fn settle_range(&mut self, text: String, of: Doubtful, now: Instant) {
+        // With an eager protocol the whole assignment is given anew, and would be without what is fenced. While the group
+        // waits for an answer, any other call to assign would be taken for it.
+        if self.fenced.is_some() || self.revoking.is_some() || self.assigning.is_some() {
+            let due = now + ASK_AGAIN;
+            self.out_of_range = Some(Doubt { text, due, of });
             return;
         }
-        let mut moved = Vec::new();
-        let mut all = Vec::new();
-        let mut reasons = Vec::new();
-        let mut is_unknown = false;
+        let (mut moved, mut all) = (Vec::new(), Vec::new());
+        let (mut reasons, mut unknown) = (Vec::new(), Vec::new());
         let questions = Questions::begin();
-        let of = self.dispatch.partitions.len();
+        let left = self.dispatch.partitions.len();
         for (index, partition) in self.dispatch.partitions.iter().enumerate() {
             let (at, next) = (partition.state.at.clone(), partition.next_offset);
+            let as_it_was = next.map_or(Position::Beginning, Position::At);
+            if !of.has(&at) {
+                all.push((at, as_it_was));
+                continue;
+            }
             let range = questions
-                .next(of - index)
+                .next(left - index)
                 .and_then(|time| self.consumer.watermarks(&at, time).ok());
-            is_unknown |= range.is_none();
-            let found = start_at(next, Start::Earliest, range, self.config.on_out_of_range);
-            let position = match (found, range) {
-                (
-                    StartAt::AfterRange {
-                        oldest,
-                        end,
-                        go_on_at: Some(offset),
-                        ..
-                    },
-                    _,
-                ) => {
-                    reasons.push(format!(
-                        "{at}: the next offset {} is outside of what the broker has, {oldest} to {end}; going on at {offset} by \
-                         on_out_of_range",
-                        next.unwrap_or_default()
-                    ));
-                    moved.push((at.clone(), offset));
-                    Position::At(offset)
-                }
-                (StartAt::AfterRange { oldest, end, .. }, _) => {
+            let Some((oldest, end)) = range else {
+                unknown.push(at.clone());
+                all.push((at, as_it_was));
+                continue;
+            };
+            let policy = self.config.on_out_of_range;
+            let offset = match start_at(next, Start::Earliest, range, policy) {
+                StartAt::AfterRange { go_on_at, .. } => {
                     let next = next.unwrap_or_default();
                     let text = format!(
                         "{at}: the next offset {next} is outside of what the broker has, {oldest} to {end}"
                     );
-                    return self.client_error(ClientError::OffsetOutOfRange(text));
+                    let Some(offset) = go_on_at else {
+                        return self.client_error(ClientError::OffsetOutOfRange(text));
+                    };
+                    reasons.push(format!("{text}; going on at {offset} by on_out_of_range"));
+                    offset
                 }
-                // It was to be read from its beginning, which has moved meanwhile.
-                (_, Some((oldest, _))) if next.is_none() => {
-                    moved.push((at.clone(), oldest));
-                    Position::At(oldest)
-                }
-                _ => next.map_or(Position::Beginning, Position::At),
+                // It is in range, or was to be read from its beginning, which is known by now.
+                _ => next.unwrap_or(oldest),
             };
-            all.push((at, position));
-        }
-        if moved.is_empty() && is_unknown {
-            // Never on a temporary error: asked again.
-            self.client_warning(&ClientError::OffsetOutOfRange(text.clone()));
-            self.out_of_range = Some((text, now + ASK_AGAIN));
-            return;
-        }
-        if moved.is_empty() {
-            // It is in range by now.
-            moved.extend(all.iter().filter_map(|(at, position)| match position {
-                Position::At(offset) => Some((at.clone(), *offset)),
-                Position::Beginning => None,
-            }));
+            moved.push((at.clone(), offset));
+            all.push((at, Position::At(offset)));
         }
         for reason in reasons {
             self.client_warning(&ClientError::OffsetOutOfRange(reason));
         }
+        if !unknown.is_empty() {
+            // Never on a temporary error: asked again.
+            self.client_warning(&ClientError::OffsetOutOfRange(text.clone()));
+            self.out_of_range = Some(Doubt {
+                text,
+                due: now + ASK_AGAIN,
+                of: Doubtful::These(unknown),
+            });
+        }
+        if moved.is_empty() {
+            return;
+        }
         if let Err(error) = self.consumer.restart(&moved, &all) {
-            return self.client_error(error);
+            return self.cannot_go_on("read its partitions on", &error);
         }
         for (at, offset) in moved {
             if let Some(partition) = self.dispatch.find(&at) {
@@ -111,6 +133,7 @@ impl Engine {
             .collect();
         self.report(|consumer| consumer.pause(&paused));
     }
+
     /// Looks again at retry topics, if no broker has said what it has.
     pub(super) fn look_for_parked_range(&mut self, now: Instant) {
         let retries = self.retries.as_mut();

@@ -16,6 +16,7 @@ use super::dispatch::{Assigned, Dispatch, NewPartition};
 use super::fence::Fenced;
 use super::lane_task::LaneParking;
 use super::monitor::{Monitor, Shown};
+use super::out_of_range::Doubt;
 use super::partition::{Epoch, PartitionState};
 use super::pulse::Beat;
 use super::rebalance::Revoking;
@@ -117,8 +118,8 @@ pub(crate) struct Engine {
     pub(super) retry_consumer: MakeConsumer,
     /// Tells this engine apart from all others, in the headers of what it parks.
     pub(super) instance: String,
-    /// A next offset that the broker does not have, to be looked at again.
-    pub(super) out_of_range: Option<(String, Instant)>,
+    /// Partitions that the client may have stopped to read, to be looked at again.
+    pub(super) out_of_range: Option<Doubt>,
     pub(super) stored_at: Option<Instant>,
     /// What the last attempt to store said.
     pub(super) store_error: Option<ClientError>,

@@ -397,7 +397,7 @@ impl Engine {
     }
 
     /// An answer that the client refuses: the group waits for it for ever, and nothing else would say so.
-    fn cannot_go_on(&mut self, what: &str, error: &ClientError) {
+    pub(super) fn cannot_go_on(&mut self, what: &str, error: &ClientError) {
         self.client_error(ClientError::Fatal(format!("it cannot {what}: {error}")));
     }
 

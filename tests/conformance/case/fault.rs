@@ -121,6 +121,26 @@ pub(super) async fn offsets_that_cannot_be_fetched_are_asked_for_again<S: Stage>
     Ok(())
 }
 
+pub(super) async fn a_beginning_that_cannot_be_told_is_asked_for_again<S: Stage>(
+    stage: &mut S,
+) -> TestResult {
+    let calls = Calls::new();
+    stage.produce(stage.record("k", "first")).await?;
+    stage.fail(Fault::ListOffsets).await?;
+    stage.start(calls.handler(stage.topic())).await?;
+
+    stays(stage, "nothing is handled", async |_| {
+        Ok(calls.started().is_empty())
+    })
+    .await?;
+    stage.heal(Fault::ListOffsets).await?;
+    committed(stage, 0, 1).await?;
+
+    stage.stop().await??;
+    assert_eq!(calls.values(), ["first"]);
+    Ok(())
+}
+
 pub(super) async fn a_dead_letter_that_fails_for_now_is_written_later<S: Stage>(
     stage: &mut S,
 ) -> TestResult {

@@ -13,6 +13,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use super::context::PlainContext;
 use super::create;
+use super::ends::ends;
 use super::errors::{client_error, from_code, from_response};
 use crate::client::Cluster;
 use crate::error::ClientError;
@@ -165,10 +166,7 @@ impl Cluster for KafkaCluster {
         of: &TopicPartition,
         timeout: Duration,
     ) -> Result<(Offset, Offset), ClientError> {
-        self.client
-            .fetch_watermarks(&of.topic, of.partition, timeout)
-            .map(|(oldest, end)| (Offset(oldest), Offset(end)))
-            .map_err(|error| client_error(&error, None))
+        ends(&self.client, of, timeout)
     }
 
     fn create_topic_with(

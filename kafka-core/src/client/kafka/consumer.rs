@@ -21,6 +21,7 @@ use rdkafka::{ClientContext, Timestamp as KafkaTimestamp, TopicPartitionList};
 use super::cluster::ANY_TOPIC;
 use super::context::{Reports, log, log_statistics};
 use super::create;
+use super::ends::ends;
 use super::errors::{client_error, from_code};
 use crate::client::{Consumer, Polled, Position, RecordSink};
 use crate::error::ClientError;
@@ -181,17 +182,20 @@ impl KafkaConsumer {
         })
     }
 
-    fn take_event(&mut self) -> Option<Polled> {
-        let context = self.consumer.context();
-        let note = context.notes().pop_front();
-        match note {
-            Some(Note::Committed(offsets)) => Some(Polled::Committed(offsets)),
-            Some(Note::Fenced(error)) => Some(Polled::Fenced(error)),
-            Some(Note::Assigned(list)) => Some(Polled::Assigned(list)),
-            Some(Note::Revoked(list)) => Some(Polled::Revoked(list)),
-            Some(Note::Lost(list)) => Some(Polled::Lost(list)),
-            None => context.reports.take().map(Polled::Error),
-        }
+    fn take_note(&self) -> Option<Polled> {
+        let note = self.consumer.context().notes().pop_front()?;
+        Some(match note {
+            Note::Committed(offsets) => Polled::Committed(offsets),
+            Note::Fenced(error) => Polled::Fenced(error),
+            Note::Assigned(list) => Polled::Assigned(list),
+            Note::Revoked(list) => Polled::Revoked(list),
+            Note::Lost(list) => Polled::Lost(list),
+        })
+    }
+
+    fn take_event(&self) -> Option<Polled> {
+        let report = || self.consumer.context().reports.take().map(Polled::Error);
+        self.take_note().or_else(report)
     }
 
     fn error(&self, error: &KafkaError) -> Polled {
@@ -226,6 +230,10 @@ impl Consumer for KafkaConsumer {
     }
 
     fn poll(&mut self, timeout: Duration, most: usize, sink: &mut dyn RecordSink) -> Polled {
+        // What the group said comes before whatever is read next.
+        if let Some(note) = self.take_note() {
+            return note;
+        }
         let until = Instant::now() + timeout;
         let mut wait = timeout;
         for taken in 0..most {
@@ -294,10 +302,7 @@ impl Consumer for KafkaConsumer {
         of: &TopicPartition,
         timeout: Duration,
     ) -> Result<(Offset, Offset), ClientError> {
-        self.consumer
-            .fetch_watermarks(&of.topic, of.partition, timeout)
-            .map(|(oldest, end)| (Offset(oldest), Offset(end)))
-            .map_err(|error| client_error(&error, None))
+        ends(&self.consumer, of, timeout)
     }
 
     fn is_eager(&self) -> bool {

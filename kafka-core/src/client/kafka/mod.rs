@@ -3,6 +3,7 @@
 mod cluster;
 mod consumer;
 mod context;
+mod ends;
 mod errors;
 mod producer;
 
