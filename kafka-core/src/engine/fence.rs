@@ -94,8 +94,8 @@ impl Engine {
     }
 
     /// Fences itself if the group has not been heard of for longer than a session lasts: its coordinator has not heard of
-    /// this member either. A sign of the group is a commit that it took note of, or, while there is nothing to commit, an
-    /// answer to a question.
+    /// this member either. A sign of the group is a commit that it took note of, what it says in a rebalance, or, while
+    /// there is nothing to commit, an answer to a question.
     pub(super) fn look_for_group(&mut self, now: Instant) {
         let partitions = &self.dispatch.partitions;
         let is_behind = partitions

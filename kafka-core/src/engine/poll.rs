@@ -209,8 +209,14 @@ impl Engine {
         self.dispatch.flush();
         match polled {
             Polled::Records => {}
-            Polled::Assigned(partitions) => self.assigned(partitions),
-            Polled::Revoked(partitions) => self.revoked(partitions, now),
+            Polled::Assigned(partitions) => {
+                self.heard_at = Some(now);
+                self.assigned(partitions);
+            }
+            Polled::Revoked(partitions) => {
+                self.heard_at = Some(now);
+                self.revoked(partitions, now);
+            }
             Polled::Lost(partitions) => self.lost(&partitions),
             Polled::Committed(offsets) => self.committed(&offsets, now),
             Polled::Fenced(error) => self.commit_refused(&error, now),

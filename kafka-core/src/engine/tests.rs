@@ -1178,6 +1178,20 @@ async fn a_group_that_takes_note_of_no_commit_for_two_sessions_is_doubted() {
     assert!(!without_commits(2 * SESSION + Duration::from_secs(5)).await);
 }
 
+/// During one rebalance after the other nothing is committed: each of them is a sign of the group.
+#[tokio::test(start_paused = true)]
+async fn a_group_that_rebalances_is_not_doubted() {
+    let seen = Seen::default();
+    let mut bench = Bench::start(noting(&seen)).await;
+    bench.append("a", "1");
+    for _ in 0..3 {
+        bench.pass(SESSION).await;
+        bench.broker.tell(Polled::Assigned(Vec::new()));
+    }
+    bench.pass(SESSION).await;
+    assert!(bench.monitor.status().is_ready());
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_started_when_a_group_without_a_session_check_is_silent() {
     assert_eq!(silent_group(false).await.all(), ["1"]);

@@ -161,7 +161,8 @@ pub(crate) struct Limits {
     pub(crate) commit_lag: Duration,
     /// From a member's death until the group goes on without it: its session, and a moment.
     pub(crate) member_expiry: Duration,
-    /// A rebalance in which nobody is missing: members hear of it with a heartbeat (a twelfth of the session) and drain.
+    /// A rebalance in which nobody is missing: members hear of it with a heartbeat (a twelfth of the session), and drain for
+    /// up to 5 s before the second round.
     pub(crate) rebalance: Duration,
     /// Without any progress of a partition, while records are left and brokers are there.
     pub(crate) stall: Duration,
@@ -180,7 +181,7 @@ impl Default for Limits {
             grace: Duration::from_secs(5),
             commit_lag: Duration::from_millis(2500),
             member_expiry: Duration::from_secs(9),
-            rebalance: Duration::from_secs(3),
+            rebalance: Duration::from_secs(8),
             stall: Duration::from_secs(30),
             broker_recovery: Duration::from_secs(30),
             kill_recovery: Duration::from_secs(16),
@@ -217,26 +218,28 @@ impl Evidence {
     /// The times during which members may have waited for each other: from a fault of a member until the group has got
     /// over it. Overlapping times are one.
     pub(crate) fn rebalances(&self) -> Vec<(Nanos, Nanos)> {
-        self.spans(|kind| match kind {
+        self.spans(|strike| match strike.kind {
             StrikeKind::Kill | StrikeKind::Suspend => Some(self.limits.member_expiry),
             StrikeKind::Denied | StrikeKind::Allowed | StrikeKind::Deleted => None,
             _ => Some(self.limits.rebalance),
         })
     }
 
-    /// The times during which the group waited for a member that was dead, or seemed to be. Overlapping times are one.
-    pub(crate) fn vigils(&self) -> Vec<(Nanos, Nanos)> {
-        self.spans(|kind| match kind {
+    /// The times during which the group rebalanced because of others than this process. Overlapping times are one.
+    pub(crate) fn rebalances_without(&self, process: &str) -> Vec<(Nanos, Nanos)> {
+        self.spans(|strike| match strike.kind {
+            _ if strike.what.split(' ').any(|word| word == process) => None,
             StrikeKind::Kill | StrikeKind::Suspend => Some(self.limits.member_expiry),
+            StrikeKind::Terminate | StrikeKind::Join => Some(self.limits.rebalance),
             _ => None,
         })
     }
 
     /// From each strike of a kind that lasts, for as long as it does.
-    fn spans(&self, lasts: impl Fn(StrikeKind) -> Option<Duration>) -> Vec<(Nanos, Nanos)> {
+    fn spans(&self, lasts: impl Fn(&Strike) -> Option<Duration>) -> Vec<(Nanos, Nanos)> {
         let mut spans: Vec<(Nanos, Nanos)> = Vec::new();
         for strike in &self.strikes {
-            let Some(lasts) = lasts(strike.kind) else {
+            let Some(lasts) = lasts(strike) else {
                 continue;
             };
             let until = strike.ns + u64::try_from(lasts.as_nanos()).unwrap_or(Nanos::MAX);

@@ -16,7 +16,6 @@ type Span = (Nanos, Nanos);
 struct Spans {
     outages: Vec<Span>,
     rebalances: Vec<Span>,
-    vigils: Vec<Span>,
     denials: Vec<Span>,
 }
 
@@ -29,12 +28,12 @@ pub(crate) enum Cause {
     Loss,
     /// Brokers were away, so that it could not commit.
     Outage,
-    /// Its calls were dropped at the end of a drain.
+    /// Its calls were dropped at the end of a drain, or when it was out of time to stop.
     Drop,
     /// A record below held the commit: its dead letter could not be written, which was forbidden.
     Denied,
-    /// It stopped in order while the group waited for a member that had died, and its commit behind that.
-    Vigil,
+    /// It was out of time to stop while the group rebalanced, and its commit waited behind that.
+    Rebalance,
     /// The record lies twice in a retry topic.
     ParkedTwice,
     /// A record below was given up unfinished, though the drain could have waited for it.
@@ -58,7 +57,7 @@ impl fmt::Display for Cause {
             Self::Outage => "outage",
             Self::Drop => "drop",
             Self::Denied => "denied dead letter",
-            Self::Vigil => "stop while a dead member was waited for",
+            Self::Rebalance => "stop that a rebalance outlasted",
             Self::ParkedTwice => "parked twice",
             Self::Held => "held",
             Self::None => "no reason",
@@ -75,7 +74,6 @@ pub(super) fn check(
     let spans = Spans {
         outages: evidence.outages(),
         rebalances: evidence.rebalances(),
-        vigils: evidence.vigils(),
         denials: evidence.denials(),
     };
     let mut causes = BTreeMap::new();
@@ -142,7 +140,19 @@ fn cause(evidence: &Evidence, history: &History, spans: &Spans, at: At, finish: 
             .iter()
             .any(|(from, until)| *from <= free + lag && epoch.until <= *until)
     };
-    let is_held = |by| is_held(evidence, history, (index, epoch), (at, finish.ns), by);
+    let others = || evidence.rebalances_without(&evidence.processes[epoch.process].name);
+    let holds = |whose, by| {
+        is_held(
+            evidence,
+            history,
+            (index, epoch),
+            (at, finish.ns),
+            whose,
+            by,
+        )
+    };
+    // What a member that is gone could not have committed.
+    let is_held = |by| holds(Holder::Any, by);
     let is_twice = history.copies.get(&at).is_some_and(|all| all.len() > 1);
     match epoch.end {
         EpochEnd::Lost => {
@@ -156,14 +166,23 @@ fn cause(evidence: &Evidence, history: &History, spans: &Spans, at: At, finish: 
         EpochEnd::Killed if finish.ns >= due || is_held(due) => Cause::Kill,
         EpochEnd::Killed if is_in(&spans.rebalances) => Cause::Kill,
         EpochEnd::Revoked { dropped } if dropped > 0 => Cause::Drop,
-        EpochEnd::Revoked { .. } | EpochEnd::Stopped
+        EpochEnd::Revoked { .. } | EpochEnd::Stopped { .. }
             if is_denied(evidence, history, spans, index, at) =>
         {
             Cause::Denied
         }
-        EpochEnd::Revoked { .. } | EpochEnd::Stopped if is_held(epoch.until) => Cause::Held,
+        EpochEnd::Stopped {
+            is_out_of_time: true,
+        } if is_held(epoch.until) => Cause::Drop,
+        EpochEnd::Revoked { .. } | EpochEnd::Stopped { .. }
+            if holds(Holder::Begun, epoch.until) =>
+        {
+            Cause::Held
+        }
         _ if in_outage() => Cause::Outage,
-        EpochEnd::Stopped if is_in(&spans.vigils) => Cause::Vigil,
+        EpochEnd::Stopped {
+            is_out_of_time: true,
+        } if is_in(&others()) => Cause::Rebalance,
         _ if is_twice => Cause::ParkedTwice,
         _ => Cause::None,
     }
@@ -217,12 +236,21 @@ fn is_denied(evidence: &Evidence, history: &History, spans: &Spans, index: usize
 /// The longest wait between two attempts to write a dead letter.
 const WRITE_RETRY: Nanos = seconds(30);
 
+/// Which records of a retry topic are asked about. A drain waits only for what is below one that it has begun.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Begun,
+    /// Those, and those that nobody had begun.
+    Any,
+}
+
 /// True if a record below this one was not finished in the epoch by then, so that nothing above could be committed.
 fn is_held(
     evidence: &Evidence,
     history: &History,
     (index, epoch): (usize, &Epoch),
     (at, finished): (At, Nanos),
+    whose: Holder,
     by: Nanos,
 ) -> bool {
     let records = evidence
@@ -244,7 +272,7 @@ fn is_held(
             let was_there = !record.is_gone || history.begun.contains(&(at, index));
             was_there && !history.is_settled(at, index, by)
         })
-        || is_held_in_retry_topic(evidence, history, index, (at, finished), by)
+        || is_held_in_retry_topic(evidence, history, index, (at, finished), whose, by)
 }
 
 /// The same of a record that was finished from a retry topic: one below it there held that commit.
@@ -253,11 +281,13 @@ fn is_held_in_retry_topic(
     history: &History,
     index: usize,
     (at, finished): (At, Nanos),
+    whose: Holder,
     by: Nanos,
 ) -> bool {
     let copies = history.copies.get(&at).map_or(&[][..], Vec::as_slice);
     // One that came later is another owner's.
     let mut copies = copies.iter().filter(|copy| copy.ns <= finished);
+    let from = history.epochs[index].from;
     copies.any(|copy| {
         evidence.parked.iter().any(|other| {
             let is_below = other.at.partition == copy.at.partition
@@ -269,8 +299,14 @@ fn is_held_in_retry_topic(
                 later.any(|one| one.ns <= by)
             };
             let before = |ns| ns <= by;
+            // Not what an owner before had done with: it was committed. What this one began again was not.
+            let is_its = || {
+                let finishes = history.finishes.get(&other.at).into_iter().flatten();
+                let is_new = !finishes.into_iter().any(|finish| finish.ns <= from);
+                (whose == Holder::Any && is_new) || history.begun.contains(&(other.at, index))
+            };
             is_below
-                && history.begun.contains(&(other.at, index))
+                && is_its()
                 && !history.finished_in(other.at, index).is_some_and(before)
                 && !has_moved()
         })

@@ -1,6 +1,7 @@
 //! The ledgers of all workers put together: calls, epochs, and when each record was finished.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use crate::chaos::clock::Nanos;
 use crate::chaos::evidence::{End, Evidence, ParkedCopy, Process};
@@ -69,7 +70,10 @@ pub(super) enum EpochEnd {
     },
     Lost,
     /// The process stopped in order.
-    Stopped,
+    Stopped {
+        /// It took all of its grace: calls that could not end, or a commit that waited.
+        is_out_of_time: bool,
+    },
     /// The process was killed, or ended with an error.
     Killed,
 }
@@ -93,7 +97,7 @@ impl History {
     pub(super) fn of(evidence: &Evidence) -> Self {
         let mut this = Self::default();
         for (number, process) in evidence.processes.iter().enumerate() {
-            this.read(number, process);
+            this.read(number, process, evidence.limits.grace);
         }
         for finishes in this.finishes.values_mut() {
             finishes.sort_by_key(|finish| finish.ns);
@@ -107,7 +111,7 @@ impl History {
         this
     }
 
-    fn read(&mut self, number: usize, process: &Process) {
+    fn read(&mut self, number: usize, process: &Process, grace: Duration) {
         let mut open: HashMap<Partition, usize> = HashMap::new();
         let mut running: HashMap<u64, usize> = HashMap::new();
         let first_epoch = self.epochs.len();
@@ -164,9 +168,11 @@ impl History {
                 Entry::Lost(partitions) => {
                     self.close(&mut open, partitions, line.ns, EpochEnd::Lost);
                 }
-                Entry::Stopped { .. } => {
+                Entry::Stopped { took_ms, .. } => {
                     let all: Vec<Partition> = open.keys().copied().collect();
-                    self.close(&mut open, &all, line.ns, EpochEnd::Stopped);
+                    let is_out_of_time = Duration::from_millis(*took_ms) >= grace;
+                    let end = EpochEnd::Stopped { is_out_of_time };
+                    self.close(&mut open, &all, line.ns, end);
                 }
                 Entry::DeadLettered { at, .. } => {
                     let epoch = open.get(&at.partition).copied();
@@ -195,7 +201,9 @@ impl History {
         if matches!(process.end, End::Terminated { .. }) {
             for epoch in &mut self.epochs[first_epoch..] {
                 if epoch.until == process.ended {
-                    epoch.end = EpochEnd::Stopped;
+                    epoch.end = EpochEnd::Stopped {
+                        is_out_of_time: false,
+                    };
                 }
             }
         }

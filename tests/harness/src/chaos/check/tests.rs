@@ -143,14 +143,24 @@ impl Story {
     }
 
     fn stops_late(self, ms: u64, after: u64) -> Process {
+        self.stops_after(0, ms, after)
+    }
+
+    /// Takes all of its grace, and then some.
+    fn stops_out_of_time(self, ms: u64) -> Process {
+        self.stops_after(5500, ms, 100)
+    }
+
+    fn stops_after(self, took_ms: u64, ms: u64, after: u64) -> Process {
+        let unfinished = 0;
         let story = self.line(
             ms,
             Entry::Stopped {
-                took_ms: 0,
-                unfinished: 0,
+                took_ms,
+                unfinished,
             },
         );
-        let told = millis(ms);
+        let told = millis(ms.saturating_sub(took_ms));
         story.ends(ms + after, End::Terminated { told })
     }
 
@@ -446,6 +456,23 @@ fn twice_above_a_record_whose_retry_was_given_up_is_told() {
 }
 
 #[test]
+fn twice_above_a_record_that_a_whole_grace_was_too_short_for_is_no_surprise() {
+    let first = Story::from(0, 0)
+        .begun(10, 0, 1)
+        .handles(30, 1)
+        .ended(5600, Ending::Dropped)
+        .stops_out_of_time(5610);
+    let second = Story::from(6000, 0)
+        .handles(6010, 0)
+        .handles(6020, 1)
+        .stops(7000);
+    let records = produced(&[OK, ("b", Kind::Ok)]);
+
+    let judgement = passes(&with(records, [first, second], 2));
+    assert_eq!(judgement.figures.duplicates, [(Cause::Drop, 1)].into());
+}
+
+#[test]
 fn no_duplicate_is_allowed_where_none_is_expected() {
     let first = Story::from(0, 0).handles(10, 0).revoked(100, 1).stops(900);
     let second = Story::from(200, 0).handles(300, 0).stops(900);
@@ -613,9 +640,9 @@ fn a_call_after_another_member_got_the_partition_is_foreign() {
 }
 
 #[test]
-fn twice_after_a_stop_is_allowed_only_while_a_dead_member_is_waited_for() {
+fn twice_after_a_stop_is_allowed_only_if_a_rebalance_outlasted_it() {
     let stopped_at = |ms, kind| {
-        let first = Story::from(0, 0).handles(10, 0).stops(ms);
+        let first = Story::from(0, 0).handles(10, 0).stops_out_of_time(ms);
         let second = Story::from(ms + 100, 0)
             .handles(ms + 110, 0)
             .stops(ms + 200);
@@ -624,12 +651,11 @@ fn twice_after_a_stop_is_allowed_only_while_a_dead_member_is_waited_for() {
         evidence
     };
 
-    let judgement = passes(&stopped_at(5000, StrikeKind::Kill));
-    assert_eq!(judgement.figures.duplicates, [(Cause::Vigil, 1)].into());
-    let too_late = stopped_at(20_000, StrikeKind::Kill);
-    assert_eq!(broken(&too_late), Promise::Duplicate);
-    let nobody_died = stopped_at(2000, StrikeKind::Join);
-    assert_eq!(broken(&nobody_died), Promise::Duplicate);
+    let judgement = passes(&stopped_at(6000, StrikeKind::Kill));
+    assert_eq!(judgement.figures.duplicates, [(Cause::Rebalance, 1)].into());
+    for (ms, kind) in [(20_000, StrikeKind::Kill), (6000, StrikeKind::Denied)] {
+        assert_eq!(broken(&stopped_at(ms, kind)), Promise::Duplicate);
+    }
 
     let expectation = Expectation {
         no_duplicates: true,
@@ -798,7 +824,7 @@ fn what_lies_twice_in_a_retry_topic_is_known_to_be_handled_twice() {
 #[test]
 fn what_is_finished_in_a_retry_topic_is_held_by_what_lies_before_it_there() {
     // Another key's first record is begun from the retry topic, and not finished when the worker is killed much later.
-    let killed = |is_before: bool| {
+    let killed = |is_before: bool, is_begun: bool| {
         let parked = |offset| Entry::Parked {
             at: at(offset),
             attempts: 1,
@@ -806,9 +832,13 @@ fn what_is_finished_in_a_retry_topic_is_held_by_what_lies_before_it_there() {
         let first = Story::from(0, 0)
             .line(20, parked(0))
             .line(30, parked(1))
-            .handles(600, 1)
-            .begun(700, 0, 2)
-            .killed(20_000);
+            .handles(600, 1);
+        let first = if is_begun {
+            first.begun(700, 0, 2)
+        } else {
+            first
+        };
+        let first = first.killed(20_000);
         let second = Story::from(27_000, 2)
             .begun(27_100, 0, 2)
             .ended(27_110, Ending::Ok)
@@ -828,9 +858,11 @@ fn what_is_finished_in_a_retry_topic_is_held_by_what_lies_before_it_there() {
         evidence
     };
 
-    let judgement = passes(&killed(true));
-    assert_eq!(judgement.figures.duplicates, [(Cause::Kill, 1)].into());
-    assert_eq!(broken(&killed(false)), Promise::Duplicate);
+    for is_begun in [true, false] {
+        let judgement = passes(&killed(true, is_begun));
+        assert_eq!(judgement.figures.duplicates, [(Cause::Kill, 1)].into());
+        assert_eq!(broken(&killed(false, is_begun)), Promise::Duplicate);
+    }
 }
 
 #[test]
@@ -1004,26 +1036,42 @@ fn twice_above_a_dead_letter_that_was_denied_has_a_reason() {
 
 #[test]
 fn what_counts_for_a_commit_is_when_the_records_below_were_finished_too() {
-    // The first record is finished while a dead member is waited for, the second one long before.
-    let stops_with = |kind| {
+    // The first record is finished while the group rebalances, the second one long before.
+    let stops_with = |is_out_of_time: bool, strikes| {
         let first = Story::from(0, 0)
             .begun(100, 1, 1)
             .ended(110, Ending::Ok)
-            .handles(9000, 0)
-            .stops(9500);
+            .handles(9000, 0);
+        let first = if is_out_of_time {
+            first.stops_out_of_time(9500)
+        } else {
+            first.stops(9500)
+        };
         let second = Story::from(9600, 0)
             .handles(9700, 0)
             .handles(9800, 1)
             .stops(20_000);
         let records = produced(&[OK, ("b", Kind::Ok)]);
         let mut evidence = with(records, [first, second], 2);
-        evidence.strikes = vec![strike(8000, kind)];
+        evidence.strikes = strikes;
         evidence
     };
+    let strikes = |kind| vec![strike(8000, kind)];
 
-    let judgement = passes(&stops_with(StrikeKind::Kill));
-    assert_eq!(judgement.figures.duplicates, [(Cause::Vigil, 2)].into());
-    assert_eq!(broken(&stops_with(StrikeKind::Join)), Promise::Duplicate);
+    for kind in [StrikeKind::Kill, StrikeKind::Join] {
+        let judgement = passes(&stops_with(true, strikes(kind)));
+        assert_eq!(judgement.figures.duplicates, [(Cause::Rebalance, 2)].into());
+        // There was time to wait for the commit.
+        let evidence = stops_with(false, strikes(kind));
+        assert_eq!(broken(&evidence), Promise::Duplicate);
+    }
+    // Nobody else was the reason.
+    let mut own = strikes(StrikeKind::Terminate);
+    own[0].what = format!(
+        "terminate {}",
+        stops_with(true, Vec::new()).processes[0].name
+    );
+    assert_eq!(broken(&stops_with(true, own)), Promise::Duplicate);
 }
 
 #[test]
