@@ -301,8 +301,8 @@ fn is_held_in_retry_topic(
             let before = |ns| ns <= by;
             // Not what an owner before had done with: it was committed. What this one began again was not.
             let is_its = || {
-                let finishes = history.finishes.get(&other.at).into_iter().flatten();
-                let is_new = !finishes.into_iter().any(|finish| finish.ns <= from);
+                let all = history.finishes.get(&other.at).into_iter().flatten();
+                let is_new = !all.into_iter().any(|finish| finish.ns <= from);
                 (whose == Holder::Any && is_new) || history.begun.contains(&(other.at, index))
             };
             is_below
