@@ -20,7 +20,7 @@ use crate::client::memory::{MemberId, MemoryBroker, Stored};
 use crate::client::{Cluster, Polled};
 use crate::error::{ClientError, RunError};
 use crate::extract::Services;
-use crate::failure::dead_letter::DeadLetters;
+use crate::failure::dead_letter::{DeadLetters, WriteRoom};
 use crate::failure::retry_topic::MOST_PARKED;
 use crate::observe::{Observers, Suspicion};
 use crate::producer::{ProduceError, ProducerClient};
@@ -189,6 +189,7 @@ impl Bench {
                     observers: observers.clone(),
                     error_text: false,
                     created: tokio::sync::Mutex::default(),
+                    room: WriteRoom::default(),
                     group_id: "g".into(),
                     failed: Arc::clone(&failed),
                 }),

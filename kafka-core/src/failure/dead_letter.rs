@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use super::backoff::{Retry, jitter};
 use super::retry_topic::Origin;
 use crate::client::Cluster;
@@ -38,6 +40,29 @@ const WRITE_RETRY: Retry = Retry {
 /// a whole.
 const TOO_LARGE: u32 = 3;
 
+/// Of records that are being written, so many KiB at once: each is held twice, by the batch that it came in and by the
+/// producer. A broker that acknowledges in 10 ms takes 1.6 GB/s of that.
+const WRITE_ROOM: u32 = 16 * 1024;
+
+/// Room for [`WRITE_ROOM`], given in the order of asking.
+pub(crate) struct WriteRoom(Semaphore);
+
+impl Default for WriteRoom {
+    fn default() -> Self {
+        Self(Semaphore::new(WRITE_ROOM as usize))
+    }
+}
+
+impl WriteRoom {
+    /// Waits for the room that a record takes. One that is larger than all of it is written alone.
+    async fn of(&self, record: &Record) -> Option<SemaphorePermit<'_>> {
+        let bytes = record.key().map_or(0, <[u8]>::len) + record.value().map_or(0, <[u8]>::len);
+        let kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
+        // `None`: it is closed, which nobody does.
+        self.0.acquire_many(kib.clamp(1, WRITE_ROOM)).await.ok()
+    }
+}
+
 /// Why a record was given up, for its dead letter.
 pub(crate) struct DeadLetter {
     pub(crate) record: Record,
@@ -56,6 +81,7 @@ pub(crate) struct DeadLetters {
     pub(crate) error_text: bool,
     /// When each missing dead letter topic was last asked for: many records may miss it at once.
     pub(crate) created: tokio::sync::Mutex<HashMap<Arc<str>, Instant>>,
+    pub(crate) room: WriteRoom,
     /// Ended by a producer that will never write again.
     pub(crate) group_id: Arc<str>,
     pub(crate) failed: Arc<FirstError>,
@@ -124,7 +150,11 @@ impl DeadLetters {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let error = match self.producer.send(to.topic, payload(optional)).await {
+            let room = self.room.of(to.record).await;
+            let sent = self.producer.send(to.topic, payload(optional)).await;
+            // Others have their turn while this one waits for its next attempt.
+            drop(room);
+            let error = match sent {
                 // Negative: the broker has it from an attempt before, and does not say where.
                 Ok(written) => return Ok(Some(written.offset).filter(|offset| offset.0 >= 0)),
                 Err(error) => error,
@@ -251,5 +281,28 @@ impl DeadLetter {
             payload = payload.header(format!("{PREFIX}error"), self.failure.text());
         }
         payload
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_on_its_way_has_a_bound_and_a_record_above_it_goes_alone() {
+        let room = WriteRoom::default();
+        let of_mib = |mib: usize| Record::for_test("t", None, Some(&vec![0; mib << 20]));
+        let (small, large) = (of_mib(6), of_mib(20));
+
+        let first = room.of(&small).now_or_never();
+        let second = room.of(&small).now_or_never();
+        assert!(first.is_some() && second.is_some());
+        assert!(room.of(&small).now_or_never().is_none());
+        drop(first);
+        assert!(room.of(&large).now_or_never().is_none());
+        drop(second);
+        assert!(room.of(&large).now_or_never().flatten().is_some());
     }
 }

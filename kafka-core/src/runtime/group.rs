@@ -15,7 +15,7 @@ use crate::engine::route::{FirstError, GroupServices, Routes};
 use crate::engine::spawn::Spawner;
 use crate::error::RunError;
 use crate::extract::Services;
-use crate::failure::dead_letter::DeadLetters;
+use crate::failure::dead_letter::{DeadLetters, WriteRoom};
 use crate::failure::retry_topic::MOST_PARKED;
 use crate::observe::Observers;
 use crate::producer::KafkaProducer;
@@ -116,6 +116,7 @@ impl GroupHandle {
                     observers: observers.clone(),
                     error_text: shared.config.dead_letter_error_text,
                     created: tokio::sync::Mutex::default(),
+                    room: WriteRoom::default(),
                     group_id: Arc::clone(group_id),
                     failed: Arc::clone(&failed),
                 }),

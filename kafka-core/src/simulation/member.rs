@@ -20,7 +20,7 @@ use crate::engine::pulse::Pulse;
 use crate::engine::route::{FirstError, GroupServices, Routes};
 use crate::engine::spawn::Spawner;
 use crate::extract::{FromBatchContext, HandlerContext, Services};
-use crate::failure::dead_letter::DeadLetters;
+use crate::failure::dead_letter::{DeadLetters, WriteRoom};
 use crate::observe::{Event, Observer, Observers};
 use crate::producer::ProducerClient;
 use crate::record::TopicPartition;
@@ -108,6 +108,7 @@ impl SimMember {
                     observers: observers.clone(),
                     error_text: false,
                     created: tokio::sync::Mutex::default(),
+                    room: WriteRoom::default(),
                     group_id: GROUP.into(),
                     failed: Arc::clone(&failed),
                 }),
