@@ -36,6 +36,8 @@ pub(crate) enum Cause {
     Rebalance,
     /// The record lies twice in a retry topic.
     ParkedTwice,
+    /// It was finished in a retry topic, behind a record that the drain had no reason to wait for.
+    ParkedBehind,
     /// A record below was given up unfinished, though the drain could have waited for it.
     Held,
     /// There is none.
@@ -45,7 +47,10 @@ pub(crate) enum Cause {
 impl Cause {
     /// Promised or owned up to in docs/DELIVERY.md.
     fn is_allowed(self) -> bool {
-        !matches!(self, Self::ParkedTwice | Self::Held | Self::None)
+        !matches!(
+            self,
+            Self::ParkedTwice | Self::ParkedBehind | Self::Held | Self::None
+        )
     }
 }
 
@@ -59,6 +64,7 @@ impl fmt::Display for Cause {
             Self::Denied => "denied dead letter",
             Self::Rebalance => "stop that a rebalance outlasted",
             Self::ParkedTwice => "parked twice",
+            Self::ParkedBehind => "parked behind another one",
             Self::Held => "held",
             Self::None => "no reason",
         })
@@ -106,10 +112,14 @@ pub(super) fn check(
                     who(again[0]),
                     who(again[1])
                 );
-                if cause == Cause::ParkedTwice {
-                    findings.add_known(Known::ParkedTwice, Promise::Duplicate, text);
-                } else {
-                    findings.add(Promise::Duplicate, text);
+                let known = match cause {
+                    Cause::ParkedTwice => Some(Known::ParkedTwice),
+                    Cause::ParkedBehind => Some(Known::ParkedBehind),
+                    _ => None,
+                };
+                match known {
+                    Some(known) => findings.add_known(known, Promise::Duplicate, text),
+                    None => findings.add(Promise::Duplicate, text),
                 }
             }
         }
@@ -178,6 +188,9 @@ fn cause(evidence: &Evidence, history: &History, spans: &Spans, at: At, finish: 
             if holds(Holder::Begun, epoch.until) =>
         {
             Cause::Held
+        }
+        EpochEnd::Revoked { .. } | EpochEnd::Stopped { .. } if is_held(epoch.until) => {
+            Cause::ParkedBehind
         }
         _ if in_outage() => Cause::Outage,
         EpochEnd::Stopped {

@@ -87,12 +87,17 @@ impl fmt::Display for Violation {
 pub(crate) enum Known {
     /// A record that lies twice in a retry topic can be handled again, also after later ones of its key.
     ParkedTwice,
+    /// What is finished behind a record of a retry topic that nobody has begun is not committed there.
+    ParkedBehind,
 }
 
 impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ParkedTwice => "handled again because it lies twice in a retry topic",
+            Self::ParkedBehind => {
+                "handled again because it lies behind another one in a retry topic"
+            }
         })
     }
 }

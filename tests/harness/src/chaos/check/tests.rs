@@ -866,6 +866,36 @@ fn what_is_finished_in_a_retry_topic_is_held_by_what_lies_before_it_there() {
 }
 
 #[test]
+fn what_is_finished_behind_a_parked_record_that_nobody_has_begun_is_known() {
+    let parked = |offset| Entry::Parked {
+        at: at(offset),
+        attempts: 1,
+    };
+    let first = Story::from(0, 0)
+        .line(20, parked(0))
+        .line(30, parked(1))
+        .handles(600, 1)
+        .revoked(1000, 0)
+        .stops(20_000);
+    let second = Story::from(1100, 2)
+        .begun(1200, 0, 2)
+        .ended(1210, Ending::Ok)
+        .handles(1300, 1)
+        .stops(20_000);
+    let records = produced(&[("b", Kind::Transient { fails: 1 }), OK]);
+    let mut evidence = with(records, [first, second], 2);
+    let place = |offset| ParkedCopy {
+        offset,
+        ..copy(offset, 1, 30)
+    };
+    evidence.parked = vec![place(0), place(1)];
+
+    let judgement = judged(&evidence);
+    assert_eq!(judgement.known_counts(), [(Known::ParkedBehind, 1)].into());
+    assert_eq!(judgement.violations, []);
+}
+
+#[test]
 fn a_batch_that_left_a_record_undone_has_had_an_attempt() {
     let later = |is_told: bool| {
         let story = Story::from(0, 0).begun(10, 0, 1).ended(15, Ending::Failed);
