@@ -47,6 +47,9 @@ const WRITE_ROOM: u32 = 8 * 1024;
 /// librdkafka keeps of a message (measured, about).
 const WRITE_OVERHEAD: usize = 3;
 
+/// So long a record waits for room. Another topic whose leader is away may hold all of it, and must not hold this one up.
+const ROOM_WAIT: Duration = Duration::from_secs(2);
+
 /// Room for [`WRITE_ROOM`], given in the order of asking.
 pub(crate) struct WriteRoom(Semaphore);
 
@@ -57,12 +60,12 @@ impl Default for WriteRoom {
 }
 
 impl WriteRoom {
-    /// Waits for the room that a record takes. One that is larger than all of it is written alone.
+    /// Waits for the room that a record takes, but not for long. One that is larger than all of it is written alone.
     async fn of(&self, record: &Record) -> Option<SemaphorePermit<'_>> {
         let bytes = record.key().map_or(0, <[u8]>::len) + record.value().map_or(0, <[u8]>::len);
         let kib = u32::try_from(2 * bytes / 1024 + WRITE_OVERHEAD).unwrap_or(u32::MAX);
-        // `None`: it is closed, which nobody does.
-        self.0.acquire_many(kib.min(WRITE_ROOM)).await.ok()
+        let room = self.0.acquire_many(kib.min(WRITE_ROOM));
+        tokio::time::timeout(ROOM_WAIT, room).await.ok()?.ok()
     }
 }
 
@@ -293,8 +296,8 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn what_is_on_its_way_has_a_bound_and_a_record_above_it_goes_alone() {
+    #[tokio::test(start_paused = true)]
+    async fn what_is_on_its_way_has_a_bound_and_a_record_above_it_goes_alone() {
         let room = WriteRoom::default();
         let of_kib = |kib: usize| Record::for_test("t", None, Some(&vec![0; kib << 10]));
         let (small, large) = (of_kib(1_500), of_kib(20_000));
@@ -303,6 +306,7 @@ mod tests {
         let second = room.of(&small).now_or_never();
         assert!(first.is_some() && second.is_some());
         assert!(room.of(&small).now_or_never().is_none());
+        assert!(room.of(&small).await.is_none(), "it waits for ever");
         drop(first);
         assert!(room.of(&large).now_or_never().is_none());
         drop(second);
