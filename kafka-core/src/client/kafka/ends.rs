@@ -12,8 +12,9 @@ use crate::record::{Offset, TopicPartition};
 /// Asks for the oldest offset of a partition, and for the one after its last record.
 ///
 /// `rd_kafka_query_watermark_offsets` asks both at once, and if the first answer is an error and the second is not, it
-/// says that the partition is empty (librdkafka 2.12): whoever believes it skips all that is there. So each is a question
-/// of its own, by the call for timestamps: the protocol has the same request for both, with a time below zero.
+/// says that the partition is empty (librdkafka 2.12): whoever believes it skips all that is there. So an empty one is asked
+/// for again, one end after the other, by the call for timestamps: the protocol has the same request for both, with a time
+/// below zero. Not every time, since a question can wait behind a fetch for `fetch.wait.max.ms`.
 pub(super) fn ends<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     of: &TopicPartition,
@@ -34,6 +35,15 @@ pub(super) fn ends<C: ConsumerContext>(
             _ => Err(ClientError::Other(format!("{of}: no answer to {which:?}"))),
         }
     };
-    // The oldest first: what is deleted in between makes neither wrong.
-    Ok((ask(rdkafka::Offset::Beginning)?, ask(rdkafka::Offset::End)?))
+    let (oldest, end) = consumer
+        .fetch_watermarks(&of.topic, of.partition, timeout)
+        .map_err(|error| client_error(&error, None))?;
+    if oldest < end {
+        return Ok((Offset(oldest), Offset(end)));
+    }
+    match ask(rdkafka::Offset::End)? {
+        // Nothing was ever in it.
+        Offset(0) => Ok((Offset(0), Offset(0))),
+        end => Ok((ask(rdkafka::Offset::Beginning)?, end)),
+    }
 }
