@@ -119,13 +119,8 @@ impl Engine {
         if !is_behind && silence >= session / 3 && self.group_asked_at.is_none_or(is_due) {
             self.group_asked_at = Some(now);
             // Any one will do.
-            let one = self
-                .dispatch
-                .places()
-                .into_iter()
-                .take(1)
-                .collect::<Vec<_>>();
-            if self.consumer.committed(&one, HEAR_WAIT).is_ok() {
+            let one = partitions.first().map(|p| p.state.at.clone());
+            if self.consumer.committed(one.as_slice(), HEAR_WAIT).is_ok() {
                 self.heard_at = Some(now);
                 return;
             }

@@ -82,16 +82,27 @@ pub(super) async fn fetches_that_fail_are_repeated<S: Stage>(stage: &mut S) -> T
 }
 
 pub(super) async fn a_join_that_fails_is_repeated<S: Stage>(stage: &mut S) -> TestResult {
+    start_waits(stage, Fault::Join).await
+}
+
+pub(super) async fn a_beginning_that_cannot_be_told_is_asked_for_again<S: Stage>(
+    stage: &mut S,
+) -> TestResult {
+    start_waits(stage, Fault::ListOffsets).await
+}
+
+/// Nothing is handled before the broker gives the answer that a start needs.
+async fn start_waits<S: Stage>(stage: &mut S, fault: Fault) -> TestResult {
     let calls = Calls::new();
-    stage.fail(Fault::Join).await?;
     stage.produce(stage.record("k", "first")).await?;
+    stage.fail(fault).await?;
     stage.start(calls.handler(stage.topic())).await?;
 
     stays(stage, "nothing is handled", async |_| {
         Ok(calls.started().is_empty())
     })
     .await?;
-    stage.heal(Fault::Join).await?;
+    stage.heal(fault).await?;
     committed(stage, 0, 1).await?;
 
     stage.stop().await??;
@@ -118,26 +129,6 @@ pub(super) async fn offsets_that_cannot_be_fetched_are_asked_for_again<S: Stage>
 
     stage.stop().await??;
     assert_eq!(calls.values(), ["first", "second"]);
-    Ok(())
-}
-
-pub(super) async fn a_beginning_that_cannot_be_told_is_asked_for_again<S: Stage>(
-    stage: &mut S,
-) -> TestResult {
-    let calls = Calls::new();
-    stage.produce(stage.record("k", "first")).await?;
-    stage.fail(Fault::ListOffsets).await?;
-    stage.start(calls.handler(stage.topic())).await?;
-
-    stays(stage, "nothing is handled", async |_| {
-        Ok(calls.started().is_empty())
-    })
-    .await?;
-    stage.heal(Fault::ListOffsets).await?;
-    committed(stage, 0, 1).await?;
-
-    stage.stop().await??;
-    assert_eq!(calls.values(), ["first"]);
     Ok(())
 }
 
