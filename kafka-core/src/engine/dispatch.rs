@@ -132,18 +132,15 @@ impl Assigned {
         }
     }
 
-    fn take(&mut self, record: &RawRecord<'_>) {
-        let sequence = self.count(record.offset);
-        let key_hash = hash_of(record.key, sequence);
+    /// Takes a record that lies at `at`: in a retry topic, another place than that of the record of the source that it is.
+    pub(super) fn take(&mut self, at: Offset, record: &RawRecord<'_>, attempts: u32) {
+        // A record without a key goes to the lane of its sequence.
+        let key_hash = hash_of(record.key, self.next_sequence);
         let lane = lane_of(key_hash, self.lanes.len());
-        self.builders[lane].push(record, sequence, key_hash);
-    }
-
-    /// Takes a record out of a retry topic, as the record of its source that it is.
-    pub(super) fn take_parked(&mut self, at: Offset, record: &RawRecord<'_>, attempts: u32) {
+        if !self.builders[lane].has_room(record) {
+            self.flush();
+        }
         let sequence = self.count(at);
-        let key_hash = hash_of(record.key, sequence);
-        let lane = lane_of(key_hash, self.lanes.len());
         self.builders[lane].push(record, sequence, key_hash);
         self.builders[lane].set_attempts(attempts);
     }
@@ -161,12 +158,7 @@ impl Assigned {
         sequence
     }
 
-    /// True if a batch has to be handed over before another record fits.
-    pub(super) fn is_batch_full(&self) -> bool {
-        self.builders.iter().any(BatchBuilder::is_full)
-    }
-
-    /// Hands the records of this poll to the lanes.
+    /// Hands the records that were taken to the lanes.
     pub(super) fn flush(&mut self) {
         if self.received.is_empty() {
             return;
@@ -255,10 +247,7 @@ impl RecordSink for Dispatch {
         if partition.must_seek.is_some() {
             return;
         }
-        if partition.is_batch_full() {
-            partition.flush();
-        }
-        partition.take(record);
+        partition.take(record.offset, record, 0);
         let bytes = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
         self.taken += bytes(record.key) + bytes(record.value);
     }

@@ -258,9 +258,6 @@ impl RetryTopic {
             let stage = self.stage;
             self.parking.enter(chain, Place { stage, due_ms });
         }
-        if self.assigned.is_batch_full() {
-            self.assigned.flush();
-        }
         let own = RawRecord {
             topic: &self.source.topic,
             partition: record.partition,
@@ -270,8 +267,7 @@ impl RetryTopic {
             value: record.value,
             headers: &OwnHeaders(record.headers),
         };
-        self.assigned
-            .take_parked(record.offset, &own, origin.attempts);
+        self.assigned.take(record.offset, &own, origin.attempts);
     }
 
     /// Reads on from a record when that phase is over.
