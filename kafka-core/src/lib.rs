@@ -9,12 +9,14 @@ mod batch;
 mod client;
 mod clock;
 mod config;
+mod connect;
 mod decode_error;
 mod engine;
 mod error;
 mod event;
 mod extract;
 mod failure;
+mod field;
 mod handler;
 mod manager;
 mod mutant;
@@ -45,7 +47,11 @@ pub use config::{
 pub use decode_error::DecodeError;
 pub use engine::monitor::{GroupState, GroupStatus, PartitionStatus};
 pub use error::{ClientError, ConnectError, RunError};
-pub use event::{Change, DatabaseEvent, OldRow, Operation, Source, Transaction};
+pub use event::{
+    Change, ChangeId, DataCollection, DatabaseEvent, FlatChange, FlatEvent, Heartbeat,
+    HeartbeatKey, KeyChange, MessageContent, OldRow, Operation, OutboxEvent, Scalar, SchemaChange,
+    Signal, Snapshot, Source, TableChange, Transaction, TransactionMarker, TransactionStatus,
+};
 pub use extract::{
     CancellationToken, FromBatchContext, FromContext, HandlerContext, Key, RecordMetadata,
     Requirements, State,

@@ -163,9 +163,7 @@ fn blamed(ty: &Type) -> &Type {
     let Some(last) = path.path.segments.last() else {
         return ty;
     };
-    let is_wrapper = ["DatabaseEvent", "Json", "JsonOrText", "Option"]
-        .iter()
-        .any(|name| last.ident == name);
+    let is_wrapper = WRAPPERS.iter().any(|name| last.ident == name);
     match &last.arguments {
         PathArguments::AngleBracketed(arguments) if is_wrapper => match arguments.args.first() {
             Some(GenericArgument::Type(inner)) => blamed(inner),
@@ -174,6 +172,16 @@ fn blamed(ty: &Type) -> &Type {
         _ => ty,
     }
 }
+
+/// Payloads whose own bounds speak of what they hold.
+const WRAPPERS: [&str; 6] = [
+    "DatabaseEvent",
+    "FlatEvent",
+    "Json",
+    "JsonOrText",
+    "Option",
+    "OutboxEvent",
+];
 
 /// Calls the function. A future that is not `Send` is told at the function's name, once: every token of the call is
 /// there.

@@ -867,7 +867,7 @@ fn events_by_hand_have_rows_and_a_source() {
 
     let event = DatabaseEvent::<User>::delete(user("x@y.z")).at_ms(5);
     assert_eq!(event.before().unwrap().parse().unwrap(), user("x@y.z"));
-    assert_eq!((event.ts_ms, event.source.ts_ms), (Some(5), 5));
+    assert_eq!((event.ts_ms, event.source.ts_ms), (Some(5), Some(5)));
 }
 
 #[tokio::test]
