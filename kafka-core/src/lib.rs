@@ -8,6 +8,7 @@
 mod batch;
 mod client;
 mod clock;
+pub mod column;
 mod config;
 mod connect;
 mod decode_error;
