@@ -5,7 +5,7 @@
 //! begins once the barrier has arrived from each of them. Connect's producers write in order, so whatever has a timestamp
 //! up to then belongs to that case.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -30,6 +30,9 @@ const SNAPSHOT: &str = "snapshot";
 
 /// A barrier takes a tenth of a second; the first waits for all snapshots.
 const BARRIER_LIMIT: Duration = Duration::from_mins(2);
+
+/// How often a barrier that does not come makes look for a connector that failed.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// The records after the last barrier (an incremental snapshot goes on in the background) have come when none comes for
 /// this long.
@@ -98,13 +101,7 @@ async fn capture(
     }
     progress(&format!("{} connectors stream", chosen.len()));
 
-    let ends = run_cases(pipeline, &database, chosen).await;
-    if ends.is_err() {
-        for configuration in chosen {
-            pipeline.connect().wait_running(configuration.name())?; // its error says more
-        }
-    }
-    let ends = ends?;
+    let ends = run_cases(pipeline, &database, chosen).await?;
     wait_until_quiet(&topics, chosen).await?;
 
     let versions = BTreeMap::from([
@@ -160,7 +157,7 @@ async fn run_cases(
             ))
             .await?;
         barrier
-            .wait()
+            .wait(pipeline, chosen)
             .with_context(|| format!("case {}", case.name))?;
         ends.push(End {
             case: case.name,
@@ -175,7 +172,6 @@ async fn run_cases(
 /// Reads the barriers out of the topics with logical messages.
 struct Barrier {
     consumer: BaseConsumer,
-    topics: BTreeSet<String>,
     /// How many barriers each connector has sent.
     seen: HashMap<String, usize>,
     sent: usize,
@@ -189,35 +185,40 @@ impl Barrier {
             .set("enable.auto.commit", "false")
             .set("fetch.wait.max.ms", "10")
             .create()?;
-        let topics: BTreeSet<String> = chosen.iter().map(message_topic).collect();
         let mut partitions = TopicPartitionList::new();
-        for topic in &topics {
-            partitions.add_partition_offset(topic, 0, Offset::Beginning)?;
+        for one in chosen {
+            partitions.add_partition_offset(&message_topic(one), 0, Offset::Beginning)?;
         }
         consumer.assign(&partitions)?;
         Ok(Self {
             consumer,
-            topics,
             seen: HashMap::new(),
             sent: 0,
         })
     }
 
-    /// Waits until the barrier that was sent last has arrived from all connectors.
-    fn wait(&mut self) -> anyhow::Result<()> {
+    /// Waits until the barrier that was sent last has arrived from all connectors. Fails as soon as one of them has.
+    fn wait(&mut self, pipeline: &Pipeline, chosen: &[Configuration]) -> anyhow::Result<()> {
         self.sent += 1;
         let deadline = Instant::now() + BARRIER_LIMIT;
+        let mut looked = Instant::now();
         loop {
-            let missing: Vec<&String> = self
-                .topics
+            let missing: Vec<&Configuration> = chosen
                 .iter()
-                .filter(|topic| self.seen.get(*topic).copied().unwrap_or_default() < self.sent)
+                .filter(|one| self.seen.get(&message_topic(one)) < Some(&self.sent))
                 .collect();
             if missing.is_empty() {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                bail!("no barrier after {BARRIER_LIMIT:?} in {missing:?}");
+                let names: Vec<&str> = missing.iter().map(|one| one.name()).collect();
+                bail!("no barrier after {BARRIER_LIMIT:?} from {names:?}");
+            }
+            if looked.elapsed() > LOOK {
+                looked = Instant::now();
+                for one in missing {
+                    pipeline.connect().wait_running(one.name())?;
+                }
             }
             if let Some(message) = self.consumer.poll(Duration::from_millis(100)) {
                 let message = message?;
