@@ -1,5 +1,6 @@
 //! `harness`: commands for working on kafka-runtime.
 
+mod cdc;
 mod chaos;
 mod clock;
 mod interrupt;
@@ -25,6 +26,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Kafka(kafka::KafkaArgs),
+    Cdc(cdc::CdcArgs),
     Mutants(mutants::MutantsArgs),
     Simulate(simulate::SimulateArgs),
     Chaos(chaos::ChaosArgs),
@@ -40,6 +42,7 @@ enum Command {
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Kafka(args) => kafka::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Cdc(args) => cdc::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Mutants(args) => Ok(mutants::run(&args)),
         Command::Simulate(args) => Ok(simulate::run(&args)),
         Command::Chaos(args) => chaos::run(&args),

@@ -10,7 +10,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::error::RigError;
-use crate::jars::{self, DEFAULT_VERSION};
+use crate::jars::{Bundle, DEFAULT_VERSION};
 use crate::java::{Java, Tuning};
 use crate::node::{Node, NodeTemplate};
 use crate::port;
@@ -22,7 +22,7 @@ use crate::tls::{CertificateFiles, Tls, scram_argument};
 const ATTEMPTS: usize = 3;
 
 /// To the console, which is the node's log file.
-const LOG4J: &str = "\
+pub(crate) const LOG4J: &str = "\
 log4j.rootLogger=INFO, console
 log4j.appender.console=org.apache.log4j.ConsoleAppender
 log4j.appender.console.layout=org.apache.log4j.PatternLayout
@@ -206,7 +206,12 @@ impl ClusterBuilder {
 
     /// Returns why a cluster cannot be started on this machine, if it cannot.
     pub fn obstacle(&self) -> Option<RigError> {
-        Java::find().err().or_else(|| jars::obstacle(&self.version))
+        Java::find()
+            .err()
+            .or_else(|| match Bundle::kafka(&self.version) {
+                Ok(bundle) => bundle.obstacle(),
+                Err(error) => Some(error),
+            })
     }
 
     /// Starts the nodes and waits until each of them serves and knows the others.
@@ -220,7 +225,7 @@ impl ClusterBuilder {
             return Err(RigError::InvalidNodeCount(self.nodes));
         }
         let java = Java::find()?;
-        let jars = jars::fetch(&self.version)?;
+        let jars = Bundle::kafka(&self.version)?.fetch()?;
         let mut attempt = 1;
         loop {
             match self.start_with(&java, &jars) {

@@ -14,7 +14,7 @@ pub enum RigError {
     MissingTool(String),
 
     /// The version cannot be part of a Maven coordinate.
-    #[error("{0:?} is not a Kafka version; write it like \"3.9.1\"")]
+    #[error("{0:?} is not a version; write it like \"3.9.1\"")]
     InvalidVersion(String),
 
     /// A node count that the rig does not build.
@@ -25,11 +25,11 @@ pub enum RigError {
     #[error("no folder to cache the Kafka jars in; set KAFKA_RUNTIME_CACHE")]
     NoCacheFolder,
 
-    /// Maven could not bring the jars.
-    #[error("Maven could not fetch Apache Kafka {version}:\n{output}")]
+    /// Maven could not bring what a rig runs.
+    #[error("Maven could not fetch {what}:\n{output}")]
     Fetch {
-        /// The Kafka version asked for.
-        version: String,
+        /// What was asked for, with its version.
+        what: String,
         /// The end of what Maven printed.
         output: String,
     },
@@ -66,6 +66,51 @@ pub enum RigError {
         status: String,
         /// The last lines it logged.
         tail: String,
+    },
+
+    /// PostgreSQL did not start.
+    #[error("PostgreSQL could not {doing}:\n{output}")]
+    PostgresFailed {
+        /// What it was to do.
+        doing: String,
+        /// The end of what it printed.
+        output: String,
+    },
+
+    /// PostgreSQL refused statements, or could not be reached.
+    #[error("{message}\n  in: {doing}")]
+    Sql {
+        /// The statements.
+        doing: String,
+        /// What the server, or the client, said.
+        message: String,
+    },
+
+    /// The worker of Kafka Connect did not start.
+    #[error("Kafka Connect did not start ({reason}); the end of its log:\n{tail}")]
+    ConnectFailed {
+        /// How it ended, or how long it was waited for.
+        reason: String,
+        /// The last lines it logged.
+        tail: String,
+    },
+
+    /// Kafka Connect refused a request.
+    #[error("Kafka Connect refuses to {doing}: {answer}")]
+    ConnectRefused {
+        /// What was asked of it.
+        doing: String,
+        /// Its answer, or why there was none.
+        answer: String,
+    },
+
+    /// A connector, or its task, does not run.
+    #[error("connector {name} does not run: {status}")]
+    ConnectorFailed {
+        /// The connector's name.
+        name: String,
+        /// Its status with the stack traces, as Connect reports it.
+        status: String,
     },
 
     /// A node found one of its ports taken by another process.

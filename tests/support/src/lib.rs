@@ -22,6 +22,10 @@
 //! |---|---|
 //! | `trial` | [`Suite`]: a test binary whose tests share one cluster and are *ignored*, with the reason, where Kafka cannot run |
 //! | `cluster`, `node` | [`KafkaCluster`], [`Node`]: start, kill, suspend, start again |
+//! | `postgres`, `database` | [`Postgres`], [`Database`]: a PostgreSQL of the test's own, and SQL in it |
+//! | `connect`, `rest` | [`Connect`]: a worker of Kafka Connect with Debezium's connector |
+//! | `connector` | [`PostgresConnector`]: the configuration of that connector |
+//! | `pipeline` | [`Pipeline`]: PostgreSQL, Connect and Kafka together |
 //! | `proxy` | [`Proxy`]: delays, cuts, resets, holds and spoils what a node and its clients send each other |
 //! | `acl` | [`KafkaCluster::deny_write`]: a topic that nobody may write to |
 //! | `membership` | [`KafkaCluster::expel`]: a group whose members are none any more |
@@ -33,16 +37,22 @@
 
 mod acl;
 mod cluster;
+mod connect;
+mod connector;
+mod database;
 mod error;
 mod jars;
 mod java;
 mod membership;
 mod node;
+mod pipeline;
 mod port;
+mod postgres;
 mod process;
 mod properties;
 mod proxy;
 mod record;
+mod rest;
 mod tls;
 mod topics;
 mod trial;
@@ -50,13 +60,18 @@ mod waiting;
 mod wire;
 
 pub use cluster::{ClusterBuilder, KafkaCluster};
+pub use connect::{Connect, ConnectBuilder};
+pub use connector::{Binary, Decimals, Deletes, PostgresConnector, Times};
+pub use database::{Database, Session};
 pub use error::RigError;
-pub use jars::DEFAULT_VERSION;
+pub use jars::{DEBEZIUM_VERSION, DEFAULT_VERSION};
 pub use node::Node;
+pub use pipeline::{Pipeline, PipelineBuilder};
+pub use postgres::Postgres;
 pub use process::WatchedProcess;
 pub use proxy::{ApiKey, Both, Counters, Direction, Proxy};
 pub use record::{NewRecord, StoredRecord};
 pub use tls::{PASSWORD, Tls, USER};
 pub use topics::{PartitionDescription, Topics};
-pub use trial::{Suite, TestResult};
+pub use trial::{Rig, Suite, TestResult};
 pub use waiting::{NotInTime, eventually, unique_name};

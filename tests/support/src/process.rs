@@ -6,13 +6,13 @@
 //! group. It is a member of that group, which keeps the id from being reused before that.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, geteuid, kill_process, kill_process_group};
 
 use crate::RigError;
 
@@ -23,6 +23,44 @@ const WATCHED: &str = r#"exec 3<&0
 exec "$@" </dev/null 3<&-"#;
 
 const POLL: Duration = Duration::from_millis(10);
+
+/// A user of the system, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl User {
+    /// Returns whom a server that refuses to run as root runs as; `None` if this process is not root.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::MissingTool`] if there is neither a user `postgres` nor `nobody`.
+    pub(crate) fn for_server() -> Result<Option<Self>, RigError> {
+        if !geteuid().is_root() {
+            return Ok(None);
+        }
+        let users = fs::read_to_string("/etc/passwd").map_err(RigError::io("read /etc/passwd"))?;
+        ["postgres", "nobody"]
+            .iter()
+            .find_map(|name| Self::named(name, &users))
+            .map(Some)
+            .ok_or_else(|| RigError::MissingTool("no user postgres or nobody".into()))
+    }
+
+    /// Reads a line of `/etc/passwd`: name, password, uid, gid and more, with colons between them.
+    fn named(name: &str, users: &str) -> Option<Self> {
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
+        let mut numbers = line.split(':').skip(2);
+        Some(Self {
+            uid: numbers.next()?.parse().ok()?,
+            gid: numbers.next()?.parse().ok()?,
+        })
+    }
+}
 
 /// A running program in a process group of its own.
 #[derive(Debug)]
@@ -39,16 +77,28 @@ impl WatchedProcess {
     ///
     /// [`RigError::Io`] if there is no `sh`. A program that cannot be run ends with 126 or 127.
     pub fn spawn(command_line: &[OsString], log: &File) -> Result<Self, RigError> {
+        Self::spawn_as(command_line, log, None)
+    }
+
+    /// Does the same as another user, which only root may.
+    pub(crate) fn spawn_as(
+        command_line: &[OsString],
+        log: &File,
+        user: Option<User>,
+    ) -> Result<Self, RigError> {
         let doing = || RigError::io("start a process");
-        let mut child = Command::new("sh")
+        let mut command = Command::new("sh");
+        command
             .args(["-c", WATCHED, "sh"])
             .args(command_line)
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(log.try_clone().map_err(doing())?)
-            .stderr(log.try_clone().map_err(doing())?)
-            .spawn()
-            .map_err(doing())?;
+            .stderr(log.try_clone().map_err(doing())?);
+        if let Some(user) = user {
+            command.uid(user.uid).gid(user.gid).current_dir("/");
+        }
+        let mut child = command.spawn().map_err(doing())?;
         let lifeline = child.stdin.take();
         Ok(Self { child, lifeline })
     }
@@ -113,7 +163,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::time::Duration;
 
-    use super::{Signal, WatchedProcess};
+    use super::{Signal, User, WatchedProcess};
     use crate::RigError;
 
     const LONG: Duration = Duration::from_secs(10);
@@ -122,6 +172,16 @@ mod tests {
         let log = tempfile::NamedTempFile::new().map_err(RigError::io("create a log"))?;
         let line = ["sh", "-c", script].map(OsString::from);
         Ok((WatchedProcess::spawn(&line, log.as_file())?, log))
+    }
+
+    #[test]
+    fn a_user_is_found_by_the_whole_name() {
+        let users = "postgres2:x:1:2::/:/bin/sh\npostgres:x:101:104:,,,:/:/bin/bash\n";
+
+        let user = User::named("postgres", users);
+
+        assert_eq!(user, Some(User { uid: 101, gid: 104 }));
+        assert_eq!(User::named("nobody", users), None);
     }
 
     #[test]

@@ -194,6 +194,27 @@ impl Topics {
             .await
     }
 
+    /// Returns the names of all topics, sorted.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::Client`] if no broker answers.
+    pub async fn names(&self) -> Result<Vec<String>, RigError> {
+        let admin = Arc::clone(&self.admin);
+        let names = spawn_blocking(move || {
+            let metadata = admin.inner().fetch_metadata(None, LIMIT)?;
+            let mut names: Vec<String> = metadata
+                .topics()
+                .iter()
+                .map(|topic| topic.name().to_owned())
+                .collect();
+            names.sort();
+            Ok(names)
+        })
+        .await?;
+        names.map_err(RigError::client("list the topics"))
+    }
+
     /// Returns the partitions of a topic, or `None` if it does not exist. Never creates it.
     ///
     /// # Errors

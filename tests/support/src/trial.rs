@@ -18,24 +18,61 @@ use crate::{ClusterBuilder, KafkaCluster, RigError};
 /// What a test returns; any error fits through `?`.
 pub type TestResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-type TestBody = Box<dyn FnOnce(&KafkaCluster, Duration) -> TestResult + Send>;
+/// What the tests of a suite share, described: it is started for the first that runs.
+pub trait Rig: Clone + std::fmt::Debug + Send + Sync + 'static {
+    /// What it is once it runs. Dropping it ends it.
+    type Running: Send + Sync + 'static;
 
-enum Body {
+    /// Returns why it cannot be started on this machine, if it cannot.
+    fn obstacle(&self) -> Option<RigError>;
+
+    /// Starts it. May block.
+    ///
+    /// # Errors
+    ///
+    /// Why it did not start.
+    fn start(self) -> Result<Self::Running, RigError>;
+
+    /// Uses somebody else's Kafka instead, by its bootstrap servers; `None` if this needs more than that.
+    fn external(_bootstrap_servers: &str) -> Option<Self::Running> {
+        None
+    }
+}
+
+impl Rig for ClusterBuilder {
+    type Running = KafkaCluster;
+
+    fn obstacle(&self) -> Option<RigError> {
+        self.obstacle()
+    }
+
+    fn start(self) -> Result<KafkaCluster, RigError> {
+        self.start()
+    }
+
+    fn external(bootstrap_servers: &str) -> Option<KafkaCluster> {
+        Some(KafkaCluster::external(bootstrap_servers))
+    }
+}
+
+type TestBody<T> = Box<dyn FnOnce(&T, Duration) -> TestResult + Send>;
+
+enum Body<T> {
     /// Needs no cluster, so none is started for it.
     Local(Box<dyn FnOnce() -> TestResult + Send>),
-    Cluster(TestBody),
+    Cluster(TestBody<T>),
 }
 
 /// Long enough for a rebalance after a lost session, short enough for a CI log.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(90);
 
-/// The tests of a binary and the cluster that they share.
+/// The tests of a binary and the cluster that they share, or another [`Rig`].
 ///
 /// The cluster starts with the first test that runs and ends before the binary does. Three
 /// variables say where it comes from:
 ///
 /// - `KAFKA_BOOTSTRAP_SERVERS`: use this cluster; tests added with
-///   [`rig_test`](Self::rig_test) are ignored.
+///   [`rig_test`](Self::rig_test) are ignored, and all whose rig is more than a cluster.
 /// - Without Java or Maven all tests are ignored, with that reason behind their names …
 /// - … unless `KAFKA_RIG=required`: then they fail.
 ///
@@ -55,17 +92,17 @@ const DEFAULT_LIMIT: Duration = Duration::from_secs(90);
 /// }
 /// ```
 #[must_use = "a suite does nothing until it runs"]
-pub struct Suite {
-    cluster: ClusterBuilder,
-    tests: Vec<Test>,
+pub struct Suite<R: Rig = ClusterBuilder> {
+    rig: R,
+    tests: Vec<Test<R::Running>>,
     limit: Duration,
     one_at_a_time: bool,
 }
 
-struct Test {
+struct Test<T> {
     name: String,
     needs: Needs,
-    body: Body,
+    body: Body<T>,
     /// Shown before its name.
     kind: String,
     is_ignored: bool,
@@ -86,11 +123,11 @@ enum Source {
     Missing(String),
 }
 
-impl Suite {
-    /// Starts a suite whose tests share a cluster like `cluster`.
-    pub fn new(cluster: ClusterBuilder) -> Self {
+impl<R: Rig> Suite<R> {
+    /// Starts a suite whose tests share what `rig` describes: `KafkaCluster::builder()`, `Pipeline::builder()`.
+    pub fn new(rig: R) -> Self {
         Self {
-            cluster,
+            rig,
             tests: Vec::new(),
             limit: DEFAULT_LIMIT,
             one_at_a_time: false,
@@ -114,7 +151,7 @@ impl Suite {
     /// It runs on a tokio runtime of its own, on a thread that it may block.
     pub fn test<F>(self, name: impl Into<String>, test: F) -> Self
     where
-        F: AsyncFnOnce(&KafkaCluster) -> TestResult + Send + 'static,
+        F: AsyncFnOnce(&R::Running) -> TestResult + Send + 'static,
     {
         self.add(name.into(), Needs::AnyCluster, test)
     }
@@ -122,7 +159,7 @@ impl Suite {
     /// Adds a test that needs a cluster of this rig: its nodes, TLS or broker properties.
     pub fn rig_test<F>(self, name: impl Into<String>, test: F) -> Self
     where
-        F: AsyncFnOnce(&KafkaCluster) -> TestResult + Send + 'static,
+        F: AsyncFnOnce(&R::Running) -> TestResult + Send + 'static,
     {
         self.add(name.into(), Needs::OwnCluster, test)
     }
@@ -154,13 +191,14 @@ impl Suite {
 
     fn add<F>(self, name: String, needs: Needs, test: F) -> Self
     where
-        F: AsyncFnOnce(&KafkaCluster) -> TestResult + Send + 'static,
+        F: AsyncFnOnce(&R::Running) -> TestResult + Send + 'static,
     {
-        let body: TestBody = Box::new(move |cluster, limit| block_on(limit, test(cluster)));
+        let body: TestBody<R::Running> =
+            Box::new(move |cluster, limit| block_on(limit, test(cluster)));
         self.push(name, needs, Body::Cluster(body))
     }
 
-    fn push(mut self, name: String, needs: Needs, body: Body) -> Self {
+    fn push(mut self, name: String, needs: Needs, body: Body<R::Running>) -> Self {
         self.tests.push(Test {
             name,
             needs,
@@ -177,10 +215,10 @@ impl Suite {
         if self.one_at_a_time {
             arguments.test_threads = Some(1);
         }
-        let source = Source::of_this_run(&self.cluster);
+        let source = Source::of_this_run(&self.rig);
         // The trials hold it weakly, so that dropping it below ends the cluster whatever
         // the harness still has of them.
-        let shared = Arc::new(SharedCluster::new(source.clone(), self.cluster));
+        let shared = Arc::new(SharedCluster::new(source.clone(), self.rig));
         let limit = self.limit;
         let trials = self
             .tests
@@ -194,18 +232,23 @@ impl Suite {
     }
 }
 
-impl std::fmt::Debug for Suite {
+impl<R: Rig> std::fmt::Debug for Suite<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<_> = self.tests.iter().map(|test| &test.name).collect();
         f.debug_struct("Suite")
-            .field("cluster", &self.cluster)
+            .field("rig", &self.rig)
             .field("tests", &names)
             .finish_non_exhaustive()
     }
 }
 
-impl Test {
-    fn into_trial(self, source: &Source, shared: Weak<SharedCluster>, limit: Duration) -> Trial {
+impl<T: Send + Sync + 'static> Test<T> {
+    fn into_trial<R: Rig<Running = T>>(
+        self,
+        source: &Source,
+        shared: Weak<SharedCluster<R>>,
+        limit: Duration,
+    ) -> Trial {
         let trial = Trial::test(self.name, move || {
             let result = match self.body {
                 Body::Local(body) => body(),
@@ -222,7 +265,15 @@ impl Test {
         if self.is_ignored {
             return trial.with_kind(self.kind).with_ignored_flag(true);
         }
-        match source.obstacle_for(self.needs) {
+        let needs = match source {
+            Source::External(servers)
+                if self.needs == Needs::AnyCluster && R::external(servers).is_none() =>
+            {
+                Needs::OwnCluster
+            }
+            _ => self.needs,
+        };
+        match source.obstacle_for(needs) {
             None => trial.with_kind(self.kind),
             Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
         }
@@ -230,13 +281,13 @@ impl Test {
 }
 
 impl Source {
-    fn of_this_run(builder: &ClusterBuilder) -> Self {
+    fn of_this_run<R: Rig>(rig: &R) -> Self {
         let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
         if let Some(servers) = variable("KAFKA_BOOTSTRAP_SERVERS") {
             return Self::External(servers);
         }
         let is_required = variable("KAFKA_RIG").is_some_and(|value| value == "required");
-        match builder.obstacle() {
+        match rig.obstacle() {
             Some(RigError::MissingTool(what)) if !is_required => Self::Missing(what),
             Some(error) if !is_required => Self::Missing(error.to_string()),
             // If there is one, the start fails with it, and the tests with the start.
@@ -258,29 +309,29 @@ impl Source {
 }
 
 /// The cluster of a suite: nothing until the first test asks for it.
-struct SharedCluster {
+struct SharedCluster<R: Rig> {
     source: Source,
-    builder: ClusterBuilder,
+    rig: R,
     /// Held while the cluster starts: the other tests wait.
-    state: Mutex<State>,
+    state: Mutex<State<R::Running>>,
 }
 
-enum State {
+enum State<T> {
     NotStarted,
-    Running(Arc<KafkaCluster>),
+    Running(Arc<T>),
     Failed,
 }
 
-impl SharedCluster {
-    fn new(source: Source, builder: ClusterBuilder) -> Self {
+impl<R: Rig> SharedCluster<R> {
+    fn new(source: Source, rig: R) -> Self {
         Self {
             source,
-            builder,
+            rig,
             state: Mutex::new(State::NotStarted),
         }
     }
 
-    fn get(&self) -> Result<Arc<KafkaCluster>, Failed> {
+    fn get(&self) -> Result<Arc<R::Running>, Failed> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match &*state {
             State::Running(cluster) => return Ok(Arc::clone(cluster)),
@@ -290,9 +341,12 @@ impl SharedCluster {
             State::NotStarted => {}
         }
         let started = match &self.source {
-            Source::External(servers) => Ok(KafkaCluster::external(servers)),
             // `--ignored` brings a test here although something is missing.
-            Source::Rig | Source::Missing(_) => self.builder.clone().start(),
+            Source::External(servers) => match R::external(servers) {
+                Some(external) => Ok(external),
+                None => self.rig.clone().start(),
+            },
+            Source::Rig | Source::Missing(_) => self.rig.clone().start(),
         };
         match started {
             Ok(cluster) => {

@@ -1,0 +1,154 @@
+//! The configurations of the connector of which there are goldens.
+
+use std::time::Duration;
+
+use test_support::{Binary, Decimals, Deletes, PostgresConnector, Times};
+
+/// A configuration, and which tables it follows.
+#[derive(Clone, Debug)]
+pub(crate) struct Configuration {
+    connector: PostgresConnector,
+}
+
+/// Tables of [`SCHEMA`](super::case::SCHEMA) with two replica identities.
+const USERS: &[&str] = &["users", "users_full"];
+
+/// Tables about rows: identities, keys, operations.
+const ROWS: &[&str] = &[
+    "strict",
+    "users_index",
+    "users_nothing",
+    "keyless",
+    "keyless_full",
+    "members",
+    "odd_names",
+    "lookalike",
+    "truncated",
+    "truncated_too",
+    "visits_eu",
+    "visits_us",
+    "evolving",
+];
+
+/// Tables with columns of all types.
+const COLUMNS: &[&str] = &[
+    "numbers",
+    "not_numbers",
+    "texts",
+    "bytes",
+    "times",
+    "structures",
+];
+
+/// Tables with values out of line.
+const TOAST: &[&str] = &["toasted", "toasted_full", "articles"];
+
+/// Returns all configurations. The prefix of the topics is the configuration's name.
+pub(crate) fn configurations() -> Vec<Configuration> {
+    let everything = [
+        USERS,
+        ROWS,
+        COLUMNS,
+        TOAST,
+        &["unknown_types", "damaged", "outbox"],
+    ];
+    let wrapped = [
+        USERS,
+        COLUMNS,
+        &["members", "keyless", "odd_names", "lookalike", "truncated"],
+    ];
+    let flattened = [
+        USERS,
+        &["members", "keyless", "odd_names", "truncated", "articles"],
+    ];
+    [
+        with("bare", &everything).transactions(),
+        with("wrapped", &wrapped)
+            .key_schema(true)
+            .value_schema(true)
+            .transactions(),
+        with("wrapped-value", &[USERS, &["lookalike"]]).value_schema(true),
+        with("wrapped-key", &[USERS, &["lookalike"]]).key_schema(true),
+        // What the service that the project is made for runs.
+        with("tombstones-off", &[USERS, &["members", "lookalike"]]).tombstones(false),
+        with("null-as-null", &[USERS, &["members", "strict", "evolving"]]).null_as_null(),
+        // Without what the rig adds: TRUNCATE is skipped.
+        with("debezium-defaults", &[&["users", "truncated"]]).set("skipped.operations", "t"),
+        with("decimal-string", &[NUMBERS]).decimals(Decimals::String),
+        with("decimal-double", &[NUMBERS]).decimals(Decimals::Double),
+        with("decimal-numeric", &[NUMBERS]).decimals(Decimals::Numeric),
+        with("time-microseconds-of-day", &[TIMES]).times(Times::AdaptiveMicroseconds),
+        with("time-connect", &[TIMES]).times(Times::Connect),
+        with("time-microseconds", &[TIMES]).times(Times::Microseconds),
+        with("time-nanoseconds", &[TIMES]).times(Times::Nanoseconds),
+        with("time-isostring", &[TIMES]).times(Times::IsoString),
+        with("interval-string", &[&["times"]]).interval_strings(),
+        with("binary-base64", &[BYTES]).binary(Binary::Base64),
+        with("binary-base64-url-safe", &[BYTES]).binary(Binary::Base64UrlSafe),
+        with("binary-hex", &[BYTES]).binary(Binary::Hex),
+        with("hstore-map", &[&["structures", "strict", "toasted"]]).hstore_maps(),
+        with("unknown-types", &[&["unknown_types", "damaged"]]).unknown_types(),
+        with("flattened-drop", &flattened).flattened(Deletes::Drop),
+        with("flattened-tombstone", &flattened).flattened(Deletes::Tombstone),
+        with("flattened-rewrite", &flattened).flattened(Deletes::Rewrite),
+        with("flattened-rewrite-with-tombstone", &flattened)
+            .flattened(Deletes::RewriteWithTombstone),
+        with("flattened-delete-to-tombstone", &flattened).flattened(Deletes::ToTombstone),
+        with("flattened-wrapped", &[USERS])
+            .key_schema(true)
+            .value_schema(true)
+            .flattened(Deletes::Rewrite),
+        with("outbox", &[&["users", "outbox"]]).outbox("public.outbox", &[]),
+        with("outbox-expanded", &[&["outbox"]]).outbox(
+            "public.outbox",
+            &[
+                ("table.expand.json.payload", "true"),
+                ("table.fields.additional.placement", "type:header:eventType"),
+                // Beside the other, which has the default topics.
+                (
+                    "route.topic.replacement",
+                    "outbox-expanded.${routedByValue}",
+                ),
+            ],
+        ),
+        with("incremental", &[&["backlog", "debezium_signal"]])
+            .signal_table("public.debezium_signal")
+            .set("incremental.snapshot.chunk.size", "3")
+            .heartbeat(Duration::from_secs(20)),
+    ]
+    .map(|connector| Configuration { connector })
+    .into()
+}
+
+const NUMBERS: &[&str] = &["numbers", "not_numbers"];
+const TIMES: &[&str] = &["times", "structures"];
+const BYTES: &[&str] = &["bytes", "structures", "toasted"];
+
+/// With Debezium's default of a tombstone after each delete, unlike the rig's.
+fn with(name: &str, tables: &[&[&str]]) -> PostgresConnector {
+    let tables = tables.iter().copied().flatten();
+    PostgresConnector::new(name)
+        .tables(tables.map(|table| format!("public.{table}")))
+        .tombstones(true)
+}
+
+impl Configuration {
+    pub(crate) fn name(&self) -> &str {
+        self.connector.prefix()
+    }
+
+    pub(crate) fn connector(&self) -> &PostgresConnector {
+        &self.connector
+    }
+
+    /// Says whether a topic is one that this connector writes.
+    pub(crate) fn owns(&self, topic: &str) -> bool {
+        let name = self.name();
+        topic
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('.'))
+            || topic == format!("__debezium-heartbeat.{name}")
+            // The default of the event router.
+            || (name == "outbox" && topic.starts_with("outbox.event."))
+    }
+}
