@@ -95,6 +95,8 @@ impl<'de, const SCALE: u32> Deserialize<'de> for Decimal<SCALE> {
         let expected = "a decimal as base64 or a number";
         match Json::read(deserializer, expected)? {
             Json::Number(value) => Ok(Self(value)),
+            // The only text of the mode `double` that cannot be base64.
+            Json::Text(text) if text == "NaN" => Ok(Self(DecimalValue::NAN)),
             Json::Text(text) => {
                 let is_value = !super::is_marker(&text);
                 let unscaled = STANDARD.decode(&*text).ok().filter(|_| is_value);

@@ -33,40 +33,54 @@ struct Parameters {
     scale: Option<String>,
 }
 
-/// Reads the table of a value, and its key.
-pub(super) fn table(value: &str, key: Option<&str>) -> anyhow::Result<Table> {
+/// The key of a captured record.
+pub(super) struct Key {
+    /// The topic, by the schema's name.
+    topic: Option<String>,
+    columns: Vec<Column>,
+}
+
+/// Reads a key with its schema.
+pub(super) fn key(text: &str) -> anyhow::Result<Key> {
+    let schema = read(text)?.schema.context(
+        "this key carries no schema: capture one with key.converter.schemas.enable=true",
+    )?;
+    let columns = columns(&schema)?.into_iter();
+    let never_unavailable = |column| Column {
+        may_be_unavailable: false,
+        ..column
+    };
+    Ok(Key {
+        topic: topic(&schema),
+        columns: columns.map(never_unavailable).collect(),
+    })
+}
+
+/// Reads the table of a value, with that of the keys which is its own.
+pub(super) fn table(value: &str, keys: &[Key]) -> anyhow::Result<Table> {
     let wrapped = read(value)?;
     let schema = wrapped.schema.context(
         "this value carries no schema: capture one with value.converter.schemas.enable=true, or use --postgres",
     )?;
     let payload = wrapped.payload.unwrap_or_default();
     // An envelope has a row in `after` and `before`; a flattened record is a row.
-    let row = schema
-        .fields
-        .iter()
-        .find(|field| field.field.as_deref() == Some("after"));
-    let name = name(&payload, row.unwrap_or(&schema));
-    let columns = columns(row.unwrap_or(&schema))?;
-    let key = key.map(|key| {
-        let schema = read(key)?.schema.context("the key carries no schema")?;
-        self::columns(&schema)
-    });
-    let key = key.transpose()?.unwrap_or_default();
+    let mut fields = schema.fields.iter();
+    let row = fields.find(|field| field.field.as_deref() == Some("after"));
+    let row = row.unwrap_or(&schema);
+    let topic = topic(row);
+    let key = keys.iter().find(|key| key.topic == topic);
+    let key = key.map_or(&[][..], |key| &key.columns);
     let is_key = |column: &Column| key.iter().any(|one| one.name == column.name);
-    let columns = columns.into_iter().map(|column| Column {
+    let columns = columns(row)?.into_iter().map(|column| Column {
         may_be_unavailable: column.may_be_unavailable && !is_key(&column),
         ..column
     });
     Ok(Table {
-        name,
+        name: table_name(&payload)
+            .or(topic)
+            .unwrap_or_else(|| "row".to_owned()),
         columns: columns.collect(),
-        key: key
-            .iter()
-            .map(|column| Column {
-                may_be_unavailable: false,
-                ..column.clone()
-            })
-            .collect(),
+        key: key.to_vec(),
         has_full_rows: false,
     })
 }
@@ -82,15 +96,17 @@ fn read(text: &str) -> anyhow::Result<Wrapped> {
     })
 }
 
-/// `public.users`: by the event's source, else by the schema's name, `prefix.public.users.Value`.
-fn name(payload: &serde_json::Value, row: &Schema) -> String {
+/// `public.users`, by the event's source.
+fn table_name(payload: &serde_json::Value) -> Option<String> {
     let source = &payload["source"];
-    if let (Some(schema), Some(table)) = (source["schema"].as_str(), source["table"].as_str()) {
-        return format!("{schema}.{table}");
-    }
-    let name = row.name.as_deref().unwrap_or("row.Value");
-    let name = name.rsplit_once('.').map_or(name, |(table, _)| table);
-    name.to_owned()
+    let (schema, table) = (source["schema"].as_str()?, source["table"].as_str()?);
+    Some(format!("{schema}.{table}"))
+}
+
+/// `prefix.public.users`, of `prefix.public.users.Value` or `….Key`.
+fn topic(row: &Schema) -> Option<String> {
+    let (topic, _) = row.name.as_deref()?.rsplit_once('.')?;
+    Some(topic.to_owned())
 }
 
 fn columns(row: &Schema) -> anyhow::Result<Vec<Column>> {
@@ -217,9 +233,9 @@ mod tests {
                  "parameters":{"scale":"2","connect.decimal.precision":"10"}},
                 {"type":"array","optional":true,"field":"tags","items":{"type":"string","optional":true}}]}]},
             "payload":{"source":{"schema":"public","table":"users"}}}"#;
-        let key = r#"{"schema":{"type":"struct","fields":[{"type":"int64","optional":false,"field":"id"}]},"payload":{"id":7}}"#;
+        let of_key = r#"{"schema":{"type":"struct","name":"auth.public.users.Key","fields":[{"type":"int64","optional":false,"field":"id"}]},"payload":{"id":7}}"#;
 
-        let table = table(value, Some(key)).unwrap();
+        let table = table(value, &[key(of_key).unwrap()]).unwrap();
 
         let kinds = table
             .columns
@@ -251,7 +267,7 @@ mod tests {
             {"type":"int32","optional":false,"field":"id"},{"type":"string","optional":true,"field":"__op"}]},
             "payload":{"id":7,"__op":"c"}}"#;
 
-        let table = table(value, None).unwrap();
+        let table = table(value, &[]).unwrap();
 
         assert_eq!(
             (&*table.name, table.columns.len()),
@@ -261,9 +277,9 @@ mod tests {
 
     #[test]
     fn what_has_no_schema_is_refused_without_its_values() {
-        let bare = table(r#"{"before":null,"after":{"id":"hunter2"},"op":"c"}"#, None).unwrap_err();
-        let broken = table(r#"{"schema":"hunter2"}"#, None).unwrap_err();
-        let scalar = table(r#"{"schema":{"type":"string"},"payload":"x"}"#, None).unwrap_err();
+        let bare = table(r#"{"before":null,"after":{"id":"hunter2"},"op":"c"}"#, &[]).unwrap_err();
+        let broken = table(r#"{"schema":"hunter2"}"#, &[]).unwrap_err();
+        let scalar = table(r#"{"schema":{"type":"string"},"payload":"x"}"#, &[]).unwrap_err();
 
         assert!(
             format!("{bare:#}").contains("schemas.enable=true"),

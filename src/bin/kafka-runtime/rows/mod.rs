@@ -44,13 +44,13 @@ pub(crate) struct RowsArgs {
     #[arg(long, value_name = "TABLE", conflicts_with = "event")]
     table: Vec<String>,
 
-    /// A file with the value of a captured record that carries its schema; - reads it from the standard input
+    /// A file with the value of a captured record that carries its schema; - reads it from the standard input (repeatable)
     #[arg(long, value_name = "FILE")]
-    event: Option<PathBuf>,
+    event: Vec<PathBuf>,
 
-    /// A file with the key of that record, with its schema, for a struct of the key, too
+    /// A file with the key of such a record, with its schema, for a struct of the key, too (repeatable)
     #[arg(long, value_name = "FILE", requires = "event")]
-    key_event: Option<PathBuf>,
+    key_event: Vec<PathBuf>,
 
     #[command(flatten)]
     settings: Settings,
@@ -62,6 +62,10 @@ pub(crate) struct RowsArgs {
     /// UUIDs as `uuid::Uuid`, not as `String`: needs the crate uuid with its feature serde
     #[arg(long, help_heading = "What is printed")]
     uuid: bool,
+
+    /// Derive this, too (repeatable): PartialEq, serde::Serialize, …
+    #[arg(long, value_name = "TRAIT", help_heading = "What is printed")]
+    derive: Vec<String>,
 
     /// The crate by another name
     #[arg(
@@ -75,10 +79,9 @@ pub(crate) struct RowsArgs {
 
 /// Runs the command; true if it printed something.
 pub(crate) fn run(args: RowsArgs) -> anyhow::Result<bool> {
-    let tables = match (&args.postgres, &args.event) {
-        (Some(url), _) => postgres::tables(url, &args.table, &args.settings)?,
-        (None, Some(file)) => vec![of_event(file, args.key_event.as_deref())?],
-        (None, None) => Vec::new(),
+    let tables = match &args.postgres {
+        Some(url) => postgres::tables(url, &args.table, &args.settings)?,
+        None => of_events(&args.event, &args.key_event)?,
     };
     anyhow::ensure!(
         !tables.is_empty(),
@@ -87,16 +90,24 @@ pub(crate) fn run(args: RowsArgs) -> anyhow::Result<bool> {
     let style = Style {
         has_toast: !args.no_toast,
         has_uuid: args.uuid,
+        derive: args.derive,
         crate_path: args.crate_path,
     };
     std::io::stdout().write_all(rust::print(&tables, &style).as_bytes())?;
     Ok(true)
 }
 
-fn of_event(value: &Path, key: Option<&Path>) -> anyhow::Result<Table> {
-    let read_value = read(value)?;
-    let key = key.map(read).transpose()?;
-    event::table(&read_value, key.as_deref()).with_context(|| format!("{}", value.display()))
+fn of_events(values: &[PathBuf], keys: &[PathBuf]) -> anyhow::Result<Vec<Table>> {
+    let keys = keys.iter().map(|file| {
+        let key = read(file).and_then(|text| event::key(&text));
+        key.with_context(|| file.display().to_string())
+    });
+    let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
+    let tables = values.iter().map(|file| {
+        let table = read(file).and_then(|text| event::table(&text, &keys));
+        table.with_context(|| file.display().to_string())
+    });
+    tables.collect()
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {
@@ -105,5 +116,5 @@ fn read(file: &Path) -> anyhow::Result<String> {
         std::io::stdin().read_to_string(&mut text)?;
         return Ok(text);
     }
-    fs::read_to_string(file).with_context(|| format!("read {}", file.display()))
+    Ok(fs::read_to_string(file)?)
 }

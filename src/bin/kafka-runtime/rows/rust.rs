@@ -9,7 +9,17 @@ use super::table::{Column, Kind, Table};
 pub(super) struct Style {
     pub(super) has_toast: bool,
     pub(super) has_uuid: bool,
+    /// More traits to derive.
+    pub(super) derive: Vec<String>,
     pub(super) crate_path: String,
+}
+
+impl Style {
+    fn derived(&self) -> String {
+        let own = ["Debug", "Clone", "serde::Deserialize"].into_iter();
+        let all: Vec<_> = own.chain(self.derive.iter().map(String::as_str)).collect();
+        all.join(", ")
+    }
 }
 
 /// Prints a struct for the rows of each table, and one for their keys.
@@ -55,7 +65,7 @@ fn print_struct(
         "/// A row of `{}`: take `DatabaseEvent<{name}>`.",
         comment(&table.name)
     );
-    let _ = writeln!(text, "#[derive(Debug, Clone, serde::Deserialize)]");
+    let _ = writeln!(text, "#[derive({})]", style.derived());
     let _ = writeln!(text, "pub struct {name} {{");
     for column in &table.columns {
         let may_be_unavailable = has_toast && column.may_be_unavailable;
@@ -76,7 +86,7 @@ fn print_key(
         "/// The key of `{}`: take `Key<{name}Key>`, and `before.key::<{name}Key>()` of an old row.",
         comment(&table.name)
     );
-    let _ = writeln!(text, "#[derive(Debug, Clone, serde::Deserialize)]");
+    let _ = writeln!(text, "#[derive({})]", style.derived());
     let _ = writeln!(text, "pub struct {name}Key {{");
     for column in &table.key {
         print_field(text, column, false, style, imports);
@@ -274,6 +284,7 @@ mod tests {
         Style {
             has_toast: true,
             has_uuid: false,
+            derive: Vec::new(),
             crate_path: "kafka_runtime".into(),
         }
     }
