@@ -98,6 +98,13 @@ COMMIT;
 -- case composite-key/delete
 DELETE FROM members WHERE tenant = 2;
 
+-- case odd-keys/insert
+INSERT INTO odd_keys VALUES (9007199254740993, '2020-02-29 12:00:00.5Z', 12.34, '2020-02-29',
+    '3f333df6-90a4-4fda-8dd3-9485d27cee36', 'happy', '\x0102', 'a note');
+
+-- case odd-keys/delete
+DELETE FROM odd_keys;
+
 -- case odd-names/insert
 INSERT INTO odd_names VALUES (1, 's', 'p', 'b', 'a', 'o', 'src', 'm');
 
@@ -218,6 +225,9 @@ INSERT INTO not_numbers (id, single, double) VALUES (1, 'NaN', 'NaN'), (2, 'Infi
 -- case not-numbers/decimals
 INSERT INTO not_numbers (id, price) VALUES (4, 'NaN');
 INSERT INTO not_numbers (id, unscaled) VALUES (5, 'NaN');
+
+-- case not-numbers/infinite-decimals
+INSERT INTO infinite_decimals VALUES (1, 'Infinity'), (2, '-Infinity'), (3, 'NaN');
 
 -- case texts/ordinary
 INSERT INTO texts VALUES (2, 'a text', 'short', 'ab', 'Folded', 'happy', '3f333df6-90a4-4fda-8dd3-9485d27cee36',

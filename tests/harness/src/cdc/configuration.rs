@@ -21,6 +21,7 @@ const ROWS: &[&str] = &[
     "keyless",
     "keyless_full",
     "members",
+    "odd_keys",
     "odd_names",
     "lookalike",
     "truncated",
@@ -55,7 +56,14 @@ pub(crate) fn configurations() -> Vec<Configuration> {
     let wrapped = [
         USERS,
         COLUMNS,
-        &["members", "keyless", "odd_names", "lookalike", "truncated"],
+        &[
+            "members",
+            "odd_keys",
+            "keyless",
+            "odd_names",
+            "lookalike",
+            "truncated",
+        ],
     ];
     let flattened = [
         USERS,
@@ -74,8 +82,8 @@ pub(crate) fn configurations() -> Vec<Configuration> {
         with("null-as-null", &[USERS, &["members", "strict", "evolving"]]).null_as_null(),
         // Without what the rig adds: TRUNCATE is skipped.
         with("debezium-defaults", &[&["users", "truncated"]]).set("skipped.operations", "t"),
-        with("decimal-string", &[NUMBERS]).decimals(Decimals::String),
-        with("decimal-double", &[NUMBERS]).decimals(Decimals::Double),
+        with("decimal-string", &[NUMBERS, &["infinite_decimals"]]).decimals(Decimals::String),
+        with("decimal-double", &[NUMBERS, &["infinite_decimals"]]).decimals(Decimals::Double),
         with("decimal-numeric", &[NUMBERS]).decimals(Decimals::Numeric),
         with("time-microseconds-of-day", &[TIMES]).times(Times::AdaptiveMicroseconds),
         with("time-connect", &[TIMES]).times(Times::Connect),
@@ -98,6 +106,11 @@ pub(crate) fn configurations() -> Vec<Configuration> {
             .key_schema(true)
             .value_schema(true)
             .flattened(Deletes::Rewrite),
+        // The transform has a setting of its own, without which the converter's has no effect.
+        with("flattened-null-as-null", &[USERS])
+            .null_as_null()
+            .flattened(Deletes::Rewrite)
+            .set("transforms.unwrap.replace.null.with.default", "false"),
         with("outbox", &[&["users", "outbox"]]).outbox("public.outbox", &[]),
         with("outbox-expanded", &[&["outbox"]]).outbox(
             "public.outbox",

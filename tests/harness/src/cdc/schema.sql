@@ -52,7 +52,13 @@ CREATE TABLE keyless_full (at int NOT NULL, note text);
 ALTER TABLE keyless_full REPLICA IDENTITY FULL;
 
 CREATE TABLE members (tenant int, code text, name text NOT NULL, since date, PRIMARY KEY (tenant, code));
-INSERT INTO members VALUES (1, 'a', 'Ada', '2020-02-29');
+INSERT INTO members VALUES (1, 'a', 'Ada', '2020-02-29'), (1, 'c', 'Cy', NULL), (1, 'd', 'Dee', NULL);
+
+-- Keys that are not plain numbers or texts.
+CREATE TABLE odd_keys (
+    big bigint, at timestamptz, price numeric(6, 2), day date, uid uuid, feeling mood, data bytea, note text,
+    PRIMARY KEY (big, at, price, day, uid, feeling, data)
+);
 
 -- Columns called like the fields of Debezium and of the JSON converter.
 CREATE TABLE odd_names (
@@ -84,6 +90,9 @@ INSERT INTO numbers VALUES (1, true, 1, 1, 1, 1, 1.5, 2.5, 12.34, 7, 0.000000000
 
 -- Numbers that are none. Debezium has no word for them in some modes.
 CREATE TABLE not_numbers (id int PRIMARY KEY, price numeric(10, 2), unscaled numeric, single real, double double precision);
+
+-- Only in modes that have a word for it.
+CREATE TABLE infinite_decimals (id int PRIMARY KEY, unscaled numeric);
 
 CREATE TABLE texts (
     id int PRIMARY KEY,

@@ -1,0 +1,26 @@
+//! Change data capture end to end: SQL statements in a real PostgreSQL, their events in a real Kafka.
+//!
+//! All share one pipeline; each has a database and a connector of its own. They run one after the other, since some of
+//! them hurt the worker that carries everybody's changes.
+
+mod arrival;
+mod restart;
+mod stage;
+
+use std::process::ExitCode;
+
+use test_support::{Pipeline, Suite};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    // Errors only, unless RUST_LOG says otherwise.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let suite = Suite::new(Pipeline::builder()).one_at_a_time();
+    let suite = arrival::add(suite);
+    let suite = restart::add(suite);
+    suite.run()
+}
