@@ -6,6 +6,7 @@
 )]
 
 mod batch;
+mod change_filter;
 mod client;
 mod clock;
 pub mod column;
@@ -101,7 +102,7 @@ pub mod __private {
     pub use crate::registration::{ClassifierRegistration, Registration};
     pub use crate::{
         Batch, Classifier, DecodeError, FailurePolicy, FromBatchContext, FromContext,
-        HandlerContext, Ordering, Outcome, Record, Requirements, Start,
+        HandlerContext, Operation, Ordering, Outcome, Record, Requirements, Start,
     };
     pub use crate::{outcome::probe as outcome, payload::probe as payload};
 

@@ -209,6 +209,10 @@ impl RecordBatch {
         self.entries[index].value.len()
     }
 
+    pub(crate) fn value(&self, index: usize) -> Option<&[u8]> {
+        self.entries[index].value.slice(&self.bytes)
+    }
+
     /// Copies one of the records into a batch of its own, where that is the first: it can wait there for long, and
     /// keeps nothing else in memory.
     pub(crate) fn alone(self: &Arc<Self>, at: usize) -> Arc<Self> {

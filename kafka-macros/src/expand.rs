@@ -257,6 +257,8 @@ fn setters(private: &TokenStream, options: &Options) -> TokenStream {
     let breaker = &options.breaker;
     let waits = options.retry_topics_ms.iter().copied();
     let waits: Vec<_> = waits.map(Literal::u64_unsuffixed).collect();
+    let operations = &options.operations;
+    let columns = &options.changed;
     let setters = [
         setter("pattern", options.pattern.as_ref()),
         setter("group", options.group.as_ref()),
@@ -306,6 +308,8 @@ fn setters(private: &TokenStream, options: &Options) -> TokenStream {
             "breaker_records",
             breaker.records.map(Literal::u32_unsuffixed),
         ),
+        (!operations.is_empty()).then(|| quote!(.operations(&[#(#private::#operations),*]))),
+        (!columns.is_empty()).then(|| quote!(.changed(&[#(#columns),*]))),
     ];
     setters.into_iter().flatten().collect()
 }

@@ -1,5 +1,6 @@
 //! The kit, and with it the runtime as a user sees it.
 
+mod filter;
 mod secrets;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
