@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::column::is_unavailable;
 use crate::event::Operation;
 
 /// The operations and columns that a handler was told to look at.
@@ -107,33 +108,6 @@ impl fmt::Display for ChangeFilter {
     }
 }
 
-/// What [`unavailable.value.placeholder`][1] is unless it is set. Another one is not known here: its column then differs
-/// from what it was, and the update passes.
-///
-/// [1]: https://debezium.io/documentation/reference/stable/connectors/postgresql.html
-const PLACEHOLDERS: [&str; 6] = [
-    // text, varchar, citext, json, jsonb, xml, ltree; bytea as hex
-    r#""__debezium_unavailable_value""#,
-    // bytea as bytes: base64
-    r#""X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==""#,
-    // text[], varchar[], jsonb[]
-    r#"["__debezium_unavailable_value"]"#,
-    // uuid[]
-    r#"["b68a35a7-17ad-35b3-af2a-ae46edb4545a"]"#,
-    // hstore as a map, and as a string of JSON
-    r#"{"__debezium_unavailable_value":"__debezium_unavailable_value"}"#,
-    r#""{\"__debezium_unavailable_value\":\"__debezium_unavailable_value\"}""#,
-];
-
-/// The placeholder's characters as numbers: int[], bigint[], date[].
-const CODES: &str = "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,97,108,117,101]";
-
-/// True if a column of a new row stands for a large value that the update did not touch (TOAST), in any of the forms that
-/// Debezium gives it. Other arrays and bit strings are null then, which says nothing.
-fn is_unavailable(raw_json: &str) -> bool {
-    PLACEHOLDERS.contains(&raw_json) || raw_json == CODES
-}
-
 /// A record, as far as a filter looks into it.
 enum Seen<'v> {
     /// A null value, or the text `null`.
@@ -226,15 +200,7 @@ impl<'v> Fields<'v> {
 /// Reads the value of `op` or `__op`; `None` if it is no string.
 fn operation(raw: &RawValue) -> Option<Operation> {
     let code = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    Some(match code {
-        "c" => Operation::Create,
-        "r" => Operation::Read,
-        "u" => Operation::Update,
-        "d" => Operation::Delete,
-        "t" => Operation::Truncate,
-        "m" => Operation::Message,
-        _ => Operation::Other,
-    })
+    Some(Operation::of_code(code))
 }
 
 #[derive(Deserialize)]
