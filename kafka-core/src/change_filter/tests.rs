@@ -297,12 +297,14 @@ fn only_updates_are_looked_into() {
 
 #[test]
 fn a_large_value_that_the_update_did_not_touch_is_unchanged() {
-    let forms = PLACEHOLDERS.into_iter().chain([CODES]);
-    for form in forms {
+    for form in [
+        r#""__debezium_unavailable_value""#,
+        r#"["__debezium_unavailable_value"]"#,
+        r#"{"__debezium_unavailable_value":"__debezium_unavailable_value"}"#,
+    ] {
         let after = format!(r#"{{"id":1,"bio":{form}}}"#);
         let before = r#"{"id":1,"bio":"long"}"#;
 
-        assert!(is_unavailable(form), "{form}");
         assert!(
             !takes(&changed(&["bio"]), &update(before, &after)),
             "{form}"
@@ -313,9 +315,6 @@ fn a_large_value_that_the_update_did_not_touch_is_unchanged() {
             "{form}"
         );
         assert!(takes(&changed(&["bio", "id"]), &update("null", &after)));
-    }
-    for other in [r#""long""#, "null", "[]", r#"["a"]"#, "[95,95]", r#""""#] {
-        assert!(!is_unavailable(other), "{other}");
     }
 }
 
