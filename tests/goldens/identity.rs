@@ -31,7 +31,12 @@ fn every_change_of_a_row_with_a_key_has_an_identity() {
     let bare = Configuration::read("bare");
     for golden in &bare.goldens {
         let is_change = golden.table().is_some() && golden.is_value() && golden.key.is_some();
-        assert_eq!(ChangeId::of(&golden.record()).is_some(), is_change || is_of_no_row(golden), "{}", golden.case);
+        assert_eq!(
+            ChangeId::of(&golden.record()).is_some(),
+            is_change || is_of_no_row(golden),
+            "{}",
+            golden.case
+        );
     }
 }
 
@@ -45,10 +50,15 @@ fn is_of_no_row(golden: &Golden) -> bool {
 #[test]
 fn rows_of_one_copy_share_their_position() {
     let bare = Configuration::read("bare");
-    let copied: Vec<&Golden> = bare.of_table("keyless").filter(|golden| golden.case == "keyless/copy").collect();
+    let copied: Vec<&Golden> = bare
+        .of_table("keyless")
+        .filter(|golden| golden.case == "keyless/copy")
+        .collect();
 
     let positions = copied.iter().map(|golden| {
-        let source = DatabaseEvent::<Value>::from_record(&golden.record()).unwrap().source;
+        let source = DatabaseEvent::<Value>::from_record(&golden.record())
+            .unwrap()
+            .source;
         (source.lsn(), source.sequence)
     });
     let mut positions: Vec<_> = positions.collect();
@@ -73,7 +83,11 @@ fn a_key_that_changes_is_a_delete_and_a_create_that_name_each_other() {
                 let record = golden.record();
                 let event = DatabaseEvent::<Value>::from_record(&record).unwrap();
                 let key: Id = BatchRecord::for_test((), &record).key_as().unwrap();
-                (event.op().code(), key, KeyChange::<Id>::of(&record).unwrap())
+                (
+                    event.op().code(),
+                    key,
+                    KeyChange::<Id>::of(&record).unwrap(),
+                )
             })
             .collect();
 
@@ -88,15 +102,24 @@ fn a_key_that_changes_is_a_delete_and_a_create_that_name_each_other() {
 #[test]
 fn an_ordinary_change_is_no_change_of_the_key() {
     let bare = Configuration::read("bare");
-    for golden in bare.of_table("users").filter(|golden| golden.case == "default/update") {
-        assert_eq!(KeyChange::<Id>::of(&golden.record()).unwrap(), KeyChange::No);
+    for golden in bare
+        .of_table("users")
+        .filter(|golden| golden.case == "default/update")
+    {
+        assert_eq!(
+            KeyChange::<Id>::of(&golden.record()).unwrap(),
+            KeyChange::No
+        );
     }
 }
 
 #[test]
 fn the_row_of_a_truncate_is_a_table() {
     let bare = Configuration::read("bare");
-    let truncates = bare.goldens.iter().filter(|golden| golden.case == "truncate/two-tables");
+    let truncates = bare
+        .goldens
+        .iter()
+        .filter(|golden| golden.case == "truncate/two-tables");
     let tables = truncates.filter_map(|golden| {
         let event = DatabaseEvent::<Value>::from_record(&golden.record()).ok()?;
         matches!(event.change, Change::Truncate).then_some(event.source.table)

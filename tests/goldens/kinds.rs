@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use kafka_runtime::{
-    BatchRecord, Change, DatabaseEvent, DecodeError, FlatEvent, FromRecord, Heartbeat, HeartbeatKey, OutboxEvent,
-    TransactionMarker,
+    BatchRecord, Change, DatabaseEvent, DecodeError, FlatEvent, FromRecord, Heartbeat,
+    HeartbeatKey, OutboxEvent, TransactionMarker,
 };
 use serde_json::Value;
 
@@ -59,7 +59,16 @@ fn every_record_is_read() {
 
     assert!(failures.is_empty(), "{failures:#?}");
     for kind in [
-        "create", "read", "update", "delete", "truncate", "message", "tombstone", "flat", "heartbeat", "outbox",
+        "create",
+        "read",
+        "update",
+        "delete",
+        "truncate",
+        "message",
+        "tombstone",
+        "flat",
+        "heartbeat",
+        "outbox",
         "transaction",
     ] {
         assert!(kinds.contains_key(kind), "no {kind} among {kinds:?}");
@@ -72,7 +81,11 @@ fn what_a_connector_sends_besides_rows_is_read() {
     let bare = Configuration::read("bare");
     let of = |case: &str, topic: &str| {
         let is_it = |golden: &&Golden| golden.case == case && golden.topic == topic;
-        bare.goldens.iter().filter(is_it).map(Golden::record).collect::<Vec<_>>()
+        bare.goldens
+            .iter()
+            .filter(is_it)
+            .map(Golden::record)
+            .collect::<Vec<_>>()
     };
 
     let messages = of("message/transactional", "bare.message");
@@ -80,7 +93,10 @@ fn what_a_connector_sends_besides_rows_is_read() {
     let Change::Message { prefix, content } = event.change else {
         panic!("{event:?}");
     };
-    assert_eq!((prefix.as_str(), content.base64().unwrap()), ("audit", br#"{"by":"hal"}"#.to_vec()));
+    assert_eq!(
+        (prefix.as_str(), content.base64().unwrap()),
+        ("audit", br#"{"by":"hal"}"#.to_vec())
+    );
 
     // The rows of a transaction, its begin and its end name the same.
     let users = of("transaction/two-tables", "bare.public.users");
@@ -93,14 +109,18 @@ fn what_a_connector_sends_besides_rows_is_read() {
         })
         .collect();
     let markers = of("transaction/two-tables", "bare.transaction");
-    let markers = markers.iter().map(|record| TransactionMarker::from_record(record).unwrap());
+    let markers = markers
+        .iter()
+        .map(|record| TransactionMarker::from_record(record).unwrap());
     let ends: Vec<_> = markers.filter(|marker| marker.tx_id() == ids[0]).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     assert_eq!(ends.len(), 2);
     assert_eq!(ends[1].event_count, Some(4));
     let of_users = |marker: &TransactionMarker| {
         let mut tables = marker.data_collections.iter();
-        tables.find(|table| table.data_collection == "public.users").map(|table| table.event_count)
+        tables
+            .find(|table| table.data_collection == "public.users")
+            .map(|table| table.event_count)
     };
     assert_eq!((of_users(&ends[0]), of_users(&ends[1])), (None, Some(3)));
 }

@@ -6,7 +6,7 @@ mod identity;
 mod kinds;
 mod modes;
 mod mutations;
-// mod old_rows;
+mod old_rows;
 mod printed;
 mod rows;
 mod typed;

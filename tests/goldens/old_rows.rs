@@ -1,17 +1,31 @@
 //! What the old row of an event is worth, by the table's replica identity.
 
+use kafka_runtime::column::JsonText;
 use kafka_runtime::{Change, DatabaseEvent, FromRecord, OldRow};
 use serde::Deserialize;
 
 use crate::golden::Configuration;
-use crate::rows::{Strict, Users, UsersFull};
+use crate::rows::{Users, UsersFull};
+
+/// Some columns of `strict`.
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "only decoded")]
+struct Strict {
+    id: i32,
+    t: String,
+    j: JsonText<serde_json::Value>,
+}
 
 #[derive(Debug, PartialEq, Deserialize)]
 struct Id {
     id: i32,
 }
 
-fn deleted<T: for<'m> Deserialize<'m>>(configuration: &Configuration, table: &str, case: &str) -> OldRow<T> {
+fn deleted<T: for<'m> Deserialize<'m>>(
+    configuration: &Configuration,
+    table: &str,
+    case: &str,
+) -> OldRow<T> {
     let golden = configuration.by_case(table)[case].last().unwrap().record();
     match DatabaseEvent::<T>::from_record(&golden).unwrap().change {
         Change::Delete { before: Some(old) } => old,
@@ -47,18 +61,40 @@ fn an_old_row_may_not_even_decode_though_its_event_is_good() {
 #[test]
 fn with_replica_identity_full_all_of_it_is_true() {
     let bare = Configuration::read("bare");
-    let old = deleted::<UsersFull>(&bare, "users_full", "full/delete").parse().unwrap();
+    let old = deleted::<UsersFull>(&bare, "users_full", "full/delete")
+        .parse()
+        .unwrap();
 
-    assert_eq!(old.email.as_option().map(String::as_str), Some("cy@example.net"));
+    assert_eq!(
+        old.email.as_option().map(String::as_str),
+        Some("cy@example.net")
+    );
     assert_eq!(old.balance.to_string(), "1.50");
 
     let cases = bare.by_case("users_full");
-    let update = DatabaseEvent::<UsersFull>::from_record(&cases["full/update"][0].record()).unwrap().change;
-    let Change::Update { before: Some(before), after } = update else {
+    let update = DatabaseEvent::<UsersFull>::from_record(&cases["full/update"][0].record())
+        .unwrap()
+        .change;
+    let Change::Update {
+        before: Some(before),
+        after,
+    } = update
+    else {
         panic!("no old row");
     };
-    assert_eq!(before.parse().unwrap().email.as_option().map(String::as_str), Some("cy@example.org"));
-    assert_eq!(after.email.as_option().map(String::as_str), Some("cy@example.net"));
+    assert_eq!(
+        before
+            .parse()
+            .unwrap()
+            .email
+            .as_option()
+            .map(String::as_str),
+        Some("cy@example.org")
+    );
+    assert_eq!(
+        after.email.as_option().map(String::as_str),
+        Some("cy@example.net")
+    );
 }
 
 #[test]
@@ -69,7 +105,8 @@ fn only_full_rows_tell_what_an_update_changed() {
         let event = DatabaseEvent::<UsersFull>::from_record(&record).unwrap();
         event.changed(|row| &row.email)
     };
-    let default = DatabaseEvent::<Users>::from_record(&bare.by_case("users")["default/update"][0].record());
+    let default =
+        DatabaseEvent::<Users>::from_record(&bare.by_case("users")["default/update"][0].record());
 
     assert_eq!(email("full/update"), Some(true));
     assert_eq!(email("full/update-without-changes"), Some(false));

@@ -17,7 +17,13 @@ fn the_structs_are_those_that_the_command_prints() {
     tables.sort_unstable();
     tables.dedup();
     let mut command = Command::new(env!("CARGO_BIN_EXE_kafka-runtime-under-test"));
-    command.args(["rows", "--derive", "PartialEq", "--derive", "serde::Serialize"]);
+    command.args([
+        "rows",
+        "--derive",
+        "PartialEq",
+        "--derive",
+        "serde::Serialize",
+    ]);
     for table in tables {
         let mut goldens = wrapped.of_table(table);
         let Some(golden) = goldens.find(|golden| !golden.json()["after"].is_null()) else {
@@ -36,16 +42,32 @@ fn the_structs_are_those_that_the_command_prints() {
     let output = command.output().unwrap();
     fs::remove_dir_all(&folder).unwrap();
 
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let mut printed = String::new();
     let text = String::from_utf8(output.stdout).unwrap();
     let (head, rest) = text.split_once("\n\n").unwrap();
-    write!(printed, "{head}\n#![allow(dead_code, missing_docs, reason = \"as printed\")]\n\n{rest}").unwrap();
+    write!(
+        printed,
+        "{head}\n#![allow(dead_code, missing_docs, reason = \"as printed\")]\n\n{rest}"
+    )
+    .unwrap();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/rows.rs");
     if env::var("ROWS").is_ok_and(|what| what == "print") {
         fs::write(&file, &printed).unwrap();
     }
     // Lines of imports are broken by rustfmt.
-    let squeezed = |text: &str| text.split_whitespace().collect::<String>().replace(",}", "}");
-    assert_eq!(squeezed(&fs::read_to_string(file).unwrap()), squeezed(&printed), "print it anew, see above");
+    let squeezed = |text: &str| {
+        text.split_whitespace()
+            .collect::<String>()
+            .replace(",}", "}")
+    };
+    assert_eq!(
+        squeezed(&fs::read_to_string(file).unwrap()),
+        squeezed(&printed),
+        "print it anew, see above"
+    );
 }

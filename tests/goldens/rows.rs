@@ -1,7 +1,10 @@
 // Printed by `kafka-runtime rows` 0.1.0.
 #![allow(dead_code, missing_docs, reason = "as printed")]
 
-use kafka_runtime::column::{Bits, Bytes, Date, Decimal, Double, Interval, JsonText, Micros, Millis, Point, Real, Time, Timestamp, Toast, VariableScaleDecimal, ZonedTime, ZonedTimestamp};
+use kafka_runtime::column::{
+    Bits, Bytes, Date, Decimal, Double, Interval, JsonText, Micros, Millis, Point, Real, Time,
+    Timestamp, Toast, VariableScaleDecimal, ZonedTime, ZonedTimestamp,
+};
 
 /// A row of `public.bytes`: take `DatabaseEvent<RowBytes>`.
 #[derive(Debug, Clone, serde::Deserialize, PartialEq, serde::Serialize)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::civil::{NANOS_OF_DAY, read_date, read_offset, read_time, write_date, write_time};
+use super::{Millis, Unit};
 
 /// A point in time, or one of PostgreSQL's infinities, which come before and after all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +64,19 @@ impl Moment {
 
     pub(super) fn of_days_and_nanos(days: i64, nanos: i64) -> Self {
         Self::At(i128::from(days) * i128::from(NANOS_OF_DAY) + i128::from(nanos))
+    }
+
+    /// Returns the infinity that the connector wrote down as a moment in text.
+    pub(super) fn or_infinity(self) -> Self {
+        let (infinity, negative_infinity) = Millis::INFINITY;
+        let of = |millis: i64| Self::At(i128::from(millis) * i128::from(Millis::NANOS));
+        if self == of(infinity) {
+            Self::Infinity
+        } else if self == of(negative_infinity) {
+            Self::NegativeInfinity
+        } else {
+            self
+        }
     }
 
     /// Reads ISO 8601, with an offset, or without if there may be none; and the infinities.

@@ -11,8 +11,8 @@ use super::{Moment, NumberOrText, Unit};
 
 /// A `timestamp` without time zone, counted in `U` since 1970-01-01T00:00:00, or text (`time.precision.mode=isostring`).
 ///
-/// `infinity` and `-infinity` are known in milliseconds and microseconds; in nanoseconds the connector's arithmetic overflows,
-/// and what it sends for them is some other moment.
+/// `infinity` and `-infinity` are known in milliseconds, in microseconds and in text. In nanoseconds the connector's arithmetic
+/// overflows: what it sends for them, and for years before 1677 and after 2262, is some other moment.
 ///
 /// ```
 /// # use kafka_core::column::{Micros, Moment, Timestamp};
@@ -74,7 +74,7 @@ impl<'de, U: Unit> Deserialize<'de> for Timestamp<U> {
                     Moment::At(i128::from(count) * i128::from(U::NANOS))
                 })
             },
-            text: |text: &str| Moment::read(text, false),
+            text: |text: &str| Moment::read(text, false).map(Moment::or_infinity),
         });
         moment.map(Self::new)
     }
