@@ -112,6 +112,25 @@ impl DecodeError {
     }
 }
 
+impl DecodeError {
+    /// The same, with the field that it is about.
+    pub(crate) fn in_field(self, path: &str) -> Self {
+        self.with(|reason| format!("`{path}`: {reason}"))
+    }
+
+    /// The same, with what to do.
+    pub(crate) fn with_advice(self, advice: &str) -> Self {
+        self.with(|reason| format!("{reason} ({advice})"))
+    }
+
+    fn with(mut self, words: impl FnOnce(&str) -> String) -> Self {
+        if let Self::Mismatch { reason, .. } = &mut self {
+            *reason = words(reason).into();
+        }
+        self
+    }
+}
+
 /// Cuts the values out of serde's fixed sentences; anything else may be a sentence of the user's and is dropped.
 fn without_values(text: &str) -> String {
     if mutant::is_active(Mutant::QuoteValues) {

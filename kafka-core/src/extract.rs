@@ -9,7 +9,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::value::{BorrowedStrDeserializer, Error as ValueError};
 
+use crate::connect;
 use crate::decode_error::DecodeError;
+use crate::field;
 use crate::outcome::Classifiers;
 use crate::payload::utf8;
 use crate::producer::KafkaProducer;
@@ -232,16 +234,17 @@ impl<'m, T: Deserialize<'m>> FromContext<'m> for Key<T> {
     }
 }
 
-/// Decodes a record's key: as JSON, else as its text.
+/// Decodes a record's key: as JSON, with or without its schema, else as its text.
 pub(crate) fn decode_key<'m, T: Deserialize<'m>>(record: &'m Record) -> Result<T, DecodeError> {
     let wanted = type_name::<T>();
     let Some(bytes) = record.key() else {
         return serde_json::from_str("null").map_err(|_| DecodeError::NullKey { wanted });
     };
     let text = utf8("key", bytes)?;
-    serde_json::from_str(text).or_else(|error| {
+    let json = connect::payload(text).unwrap_or(text);
+    field::decode("key", json).or_else(|error| {
         let bare = BorrowedStrDeserializer::<ValueError>::new(text);
-        T::deserialize(bare).map_err(|_| DecodeError::from_json("key", wanted, &error))
+        T::deserialize(bare).map_err(|_| error)
     })
 }
 

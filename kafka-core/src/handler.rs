@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::{Batch, BatchOptions, BatchResult, IntoBatchOutcome};
+use crate::change_filter::ChangeFilter;
 use crate::decode_error::DecodeError;
 use crate::engine::batch_lane::BatchLane;
 use crate::engine::lane::{Lane, LaneDriver};
+use crate::event::Operation;
 use crate::extract::{FromBatchContext, FromContext, HandlerContext, Requirements};
 use crate::failure::backoff::Retry;
 use crate::failure::breaker::Breaker;
@@ -99,6 +101,10 @@ pub(crate) struct HandlerOptions {
     pub(crate) batch: Option<BatchOptions>,
     pub(crate) breaker: Breaker,
     pub(crate) retry_topics: Vec<Duration>,
+    /// `None`: all.
+    pub(crate) operations: Option<Vec<Operation>>,
+    /// `None`: whatever an update changed.
+    pub(crate) changed: Option<Vec<String>>,
 }
 
 impl HandlerOptions {
@@ -123,7 +129,14 @@ impl HandlerOptions {
             batch: None,
             breaker: Breaker::DEFAULT,
             retry_topics: Vec::new(),
+            operations: None,
+            changed: None,
         }
+    }
+
+    /// Returns what the handler wants of a stream of changes; `None`: everything.
+    pub(crate) fn filter(&self) -> Option<ChangeFilter> {
+        ChangeFilter::new(self.operations.as_deref(), self.changed.as_deref())
     }
 }
 
@@ -288,6 +301,7 @@ impl Handler {
                 .options
                 .batch
                 .map(|batch| format!("{}, {:?}", batch.max, batch.linger)),
+            filter: self.options.filter().map(|filter| filter.to_string()),
             ordering: self.options.ordering.as_str(),
             on_failure: self.options.on_failure.as_str().to_owned(),
             place: self.place.to_string(),
@@ -415,6 +429,68 @@ impl Handler {
     #[must_use]
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.options.max_payload = Some(bytes);
+        self
+    }
+
+    /// Takes only change events of these operations: Debezium's, in its envelope (`op`) or flattened (`__op`,
+    /// `__deleted`). Default: all. None at all, or [`Operation::Other`], is an error at start.
+    ///
+    /// The others are acked without a call: not decoded, never a failure, never part of a batch
+    /// ([`Event::Filtered`](crate::Event::Filtered), [`PartitionStatus::filtered`](crate::PartitionStatus::filtered)). A
+    /// tombstone, which follows each delete, is taken if deletes are. What cannot be told passes: what is no change event,
+    /// or has an operation that this version does not know. So the option does nothing for other payloads than events,
+    /// but that their null values are tombstones.
+    ///
+    /// A change of the primary key is a delete and a create, not an update.
+    ///
+    /// ```
+    /// use kafka_core::{Change, DatabaseEvent, Handler, Operation};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct User { email: String }
+    ///
+    /// let welcome = Handler::new("auth.public.users", |event: DatabaseEvent<User>| async move {
+    ///     if let Change::Create { after } = event.change {
+    ///         println!("welcome, {}", after.email);
+    ///     }
+    /// })
+    /// .operations([Operation::Create]);
+    /// ```
+    #[must_use]
+    pub fn operations(mut self, operations: impl IntoIterator<Item = Operation>) -> Self {
+        self.options.operations = Some(operations.into_iter().collect());
+        self
+    }
+
+    /// Takes an update only if one of these columns has another value than before. Default: all updates. No column at all,
+    /// or one without a name, is an error at start, and so is one where [`operations`](Self::operations) leaves updates
+    /// out.
+    ///
+    /// Other operations pass: leave them out with [`operations`](Self::operations). What is left out is acked without a
+    /// call, as there. Names are those of the JSON, exactly; values are compared as the connector has written them.
+    ///
+    /// An update also passes where nobody can know:
+    /// - it has no old row. **PostgreSQL sends one only under `REPLICA IDENTITY FULL`**; under the default identity, only a
+    ///   column whose large value the update did not touch (TOAST) is known to be unchanged;
+    /// - a column is missing from one of the rows, perhaps because its name is misspelt;
+    /// - it is flattened (`ExtractNewRecordState`), and so has no old row.
+    ///
+    /// And it can be wrong where the connector is: under `REPLICA IDENTITY USING INDEX` the old row's other columns are made
+    /// up; and a NULL is sent as the column's default, unless `value.converter.replace.null.with.default=false`.
+    ///
+    /// ```
+    /// # use kafka_core::{DatabaseEvent, Handler, Operation};
+    /// # #[derive(serde::Deserialize)]
+    /// # struct User { email: String }
+    /// let confirm = Handler::new("auth.public.users", |event: DatabaseEvent<User>| async move {
+    ///     println!("confirm {:?}", event.after().map(|user| &user.email));
+    /// })
+    /// .operations([Operation::Create, Operation::Update])
+    /// .changed(["email"]);
+    /// ```
+    #[must_use]
+    pub fn changed<C: Into<String>>(mut self, columns: impl IntoIterator<Item = C>) -> Self {
+        self.options.changed = Some(columns.into_iter().map(Into::into).collect());
         self
     }
 

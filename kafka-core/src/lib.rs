@@ -6,15 +6,19 @@
 )]
 
 mod batch;
+mod change_filter;
 mod client;
 mod clock;
+pub mod column;
 mod config;
+mod connect;
 mod decode_error;
 mod engine;
 mod error;
 mod event;
 mod extract;
 mod failure;
+mod field;
 mod handler;
 mod manager;
 mod mutant;
@@ -45,7 +49,11 @@ pub use config::{
 pub use decode_error::DecodeError;
 pub use engine::monitor::{GroupState, GroupStatus, PartitionStatus};
 pub use error::{ClientError, ConnectError, RunError};
-pub use event::{Change, DatabaseEvent, OldRow, Operation, Source, Transaction};
+pub use event::{
+    Change, ChangeId, DataCollection, DatabaseEvent, FlatChange, FlatEvent, Heartbeat,
+    HeartbeatKey, KeyChange, MessageContent, OldRow, Operation, OutboxEvent, Scalar, SchemaChange,
+    Signal, Snapshot, Source, TableChange, Transaction, TransactionMarker, TransactionStatus,
+};
 pub use extract::{
     CancellationToken, FromBatchContext, FromContext, HandlerContext, Key, RecordMetadata,
     Requirements, State,
@@ -94,7 +102,7 @@ pub mod __private {
     pub use crate::registration::{ClassifierRegistration, Registration};
     pub use crate::{
         Batch, Classifier, DecodeError, FailurePolicy, FromBatchContext, FromContext,
-        HandlerContext, Ordering, Outcome, Record, Requirements, Start,
+        HandlerContext, Operation, Ordering, Outcome, Record, Requirements, Start,
     };
     pub use crate::{outcome::probe as outcome, payload::probe as payload};
 

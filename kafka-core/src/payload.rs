@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::decode_error::DecodeError;
+use crate::field;
 use crate::record::Record;
 
 /// The first argument of a handler: what a record is decoded to.
@@ -67,9 +68,7 @@ fn decode_json<'m, T: Deserialize<'m>>(value: Option<&'m [u8]>) -> Result<T, Dec
     if bytes.is_empty() {
         return Err(DecodeError::Empty { part: "value" });
     }
-    let text = utf8("value", bytes)?;
-    serde_json::from_str(text)
-        .map_err(|error| DecodeError::from_json("value", type_name::<T>(), &error))
+    field::decode("value", utf8("value", bytes)?)
 }
 
 /// Checks bytes to be UTF-8.
@@ -203,11 +202,11 @@ pub mod probe {
     use serde::Deserialize;
 
     use super::{DecodeError, FromRecord, Json, JsonOrText, Record};
-    use crate::event::DatabaseEvent;
+    use crate::event::{DatabaseEvent, FlatEvent, OutboxEvent};
 
-    /// The row of a `DatabaseEvent`.
+    /// The row of a change event.
     #[diagnostic::on_unimplemented(
-        message = "`{Self}` cannot be the row of a `DatabaseEvent`",
+        message = "`{Self}` cannot be the row of a change event",
         label = "cannot be decoded from JSON",
         note = "`#[derive(serde::Deserialize)]` on the type"
     )]
@@ -216,7 +215,7 @@ pub mod probe {
     #[diagnostic::do_not_recommend]
     impl<'m, T: Deserialize<'m>> Row<'m> for T {}
 
-    /// What an `Option`, a `Json` or a `JsonOrText` holds.
+    /// What an `Option`, a `Json`, a `JsonOrText` or an `OutboxEvent` holds.
     #[diagnostic::on_unimplemented(
         message = "`{Self}` cannot be decoded from JSON",
         label = "cannot be decoded from JSON",
@@ -310,6 +309,10 @@ pub mod probe {
     blame!(OfRow, ByRow for &&Payload<Option<Event<T>>>, Option<Event<T>>, T: Row<'m>);
     blame!(OfRow, ByRow for &&Payload<Json<Event<T>>>, Json<Event<T>>, T: Row<'m>);
     blame!(OfRow, ByRow for &&Payload<JsonOrText<Event<T>>>, JsonOrText<Event<T>>, T: for<'a> Row<'a>);
+    type Flat<T> = FlatEvent<T>;
+    blame!(OfRow, ByRow for &&Payload<Flat<T>>, Flat<T>, T: Row<'m>);
+    blame!(OfRow, ByRow for &&Payload<Option<Flat<T>>>, Option<Flat<T>>, T: Row<'m>);
+    blame!(OfInner, ByInner for &Payload<OutboxEvent<T>>, OutboxEvent<T>, T: for<'a> Inner<'a>);
     blame!(OfInner, ByInner for &Payload<Option<T>>, Option<T>, T: Inner<'m>);
     blame!(OfInner, ByInner for &Payload<Json<T>>, Json<T>, T: Inner<'m>);
     blame!(OfInner, ByInner for &Payload<JsonOrText<T>>, JsonOrText<T>, T: for<'a> Inner<'a>);

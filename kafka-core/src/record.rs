@@ -209,6 +209,10 @@ impl RecordBatch {
         self.entries[index].value.len()
     }
 
+    pub(crate) fn value(&self, index: usize) -> Option<&[u8]> {
+        self.entries[index].value.slice(&self.bytes)
+    }
+
     /// Copies one of the records into a batch of its own, where that is the first: it can wait there for long, and
     /// keeps nothing else in memory.
     pub(crate) fn alone(self: &Arc<Self>, at: usize) -> Arc<Self> {
@@ -548,6 +552,21 @@ impl Record {
         Headers(self.clone())
     }
 
+    /// Returns the value of the first header of this name; `None` if there is none or its value is null.
+    ///
+    /// ```
+    /// # use kafka_core::Record;
+    /// let record = Record::for_test("users", None, None).with_headers(&[("source", b"auth")]);
+    /// assert_eq!(record.header("source"), Some(&b"auth"[..]));
+    /// ```
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        let entry = self.entry();
+        let headers = &self.batch.headers[entry.headers_start as usize..entry.headers_end as usize];
+        let bytes = &self.batch.bytes;
+        let is_it = |one: &&HeaderSpan| one.name.slice(bytes) == Some(name.as_bytes());
+        headers.iter().find(is_it)?.value.slice(bytes)
+    }
+
     pub(crate) fn topic_arc(&self) -> Arc<str> {
         Arc::clone(&self.batch.topic)
     }
@@ -625,7 +644,7 @@ impl Headers {
 
     /// Returns the value of the first header of this name; `None` if there is none or its value is null.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(n, _)| *n == name.as_bytes())?.1
+        self.0.header(name)
     }
 
     /// Returns name and value of each, in order. Names are bytes too: only well-behaved producers write UTF-8.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::batch::BatchOptions;
 use crate::engine::lane::LaneDriver;
+use crate::event::Operation;
 use crate::extract::Requirements;
 use crate::failure::backoff::Retry;
 use crate::failure::breaker::Breaker;
@@ -38,6 +39,8 @@ pub struct Registration {
     batch: Option<BatchOptions>,
     retry_topics_ms: &'static [u64],
     breaker: Breaker,
+    operations: Option<&'static [Operation]>,
+    changed: Option<&'static [&'static str]>,
 }
 
 inventory::collect!(Registration);
@@ -76,6 +79,8 @@ impl Registration {
             batch: None,
             retry_topics_ms: &[],
             breaker: Breaker::DEFAULT,
+            operations: None,
+            changed: None,
         }
     }
 
@@ -230,6 +235,20 @@ impl Registration {
         self
     }
 
+    /// Sets the operations.
+    #[must_use]
+    pub const fn operations(mut self, operations: &'static [Operation]) -> Self {
+        self.operations = Some(operations);
+        self
+    }
+
+    /// Sets the columns, one of which an update has to have changed.
+    #[must_use]
+    pub const fn changed(mut self, columns: &'static [&'static str]) -> Self {
+        self.changed = Some(columns);
+        self
+    }
+
     fn to_handler(self) -> Handler {
         let options = HandlerOptions {
             name: self.name.to_owned(),
@@ -252,6 +271,10 @@ impl Registration {
                 .iter()
                 .map(|ms| Duration::from_millis(*ms))
                 .collect(),
+            operations: self.operations.map(<[_]>::to_vec),
+            changed: self
+                .changed
+                .map(|columns| columns.iter().map(|&column| column.to_owned()).collect()),
         };
         Handler::from_parts(options, self.place, self.requires, self.driver)
     }

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::engine::route::{ActiveHandler, Routes};
 use crate::error::ClientError;
+use crate::event::Operation;
 use crate::extract::{Requirements, States};
 use crate::failure::breaker::BreakerState;
 use crate::failure::policy::FailurePolicy;
@@ -549,6 +550,27 @@ impl Planning {
                 "the breaker's ratio is above 0, and records 1 or more; Breaker::OFF switches it off",
             );
         }
+        if let Some(operations) = &options.operations {
+            if operations.is_empty() {
+                wrong(
+                    "of no operations it would handle nothing; without the option it handles all",
+                );
+            }
+            if operations.contains(&Operation::Other) {
+                wrong(
+                    "Operation::Other cannot be asked for: what this version does not know passes always",
+                );
+            }
+        }
+        if let Some(columns) = &options.changed {
+            if columns.is_empty() || columns.iter().any(String::is_empty) {
+                wrong("changed takes names of columns, one at least");
+            }
+            let operations = options.operations.as_ref();
+            if operations.is_some_and(|operations| !operations.contains(&Operation::Update)) {
+                wrong("changed is about updates, which its operations leave out");
+            }
+        }
         if options.topics.is_empty() && options.pattern.is_none() {
             wrong("it has neither a topic nor a pattern");
         }
@@ -576,6 +598,7 @@ pub(crate) fn activate(handler: &Handler, dead_letter: Option<Arc<str>>) -> Arc<
         start: options.start,
         max_payload: options.max_payload,
         batch: options.batch,
+        filter: options.filter(),
         retry_waits: options.retry_topics.clone(),
         permits: Arc::new(Semaphore::new(options.concurrency)),
         breaker: BreakerState::new(options.breaker),
@@ -698,6 +721,31 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_asks_for_something_that_there_is() {
+        let handlers = [
+            handler("a").operations([]),
+            handler("b").operations([Operation::Create, Operation::Other]),
+            handler("c").changed([] as [&str; 0]),
+            handler("d").changed(["email", ""]),
+            handler("e")
+                .changed(["email"])
+                .operations([Operation::Create]),
+            handler("f")
+                .changed(["email", "email"])
+                .operations([Operation::Update]),
+        ];
+
+        let problems = problems(&handlers);
+
+        assert_eq!(problems.len(), 5, "{problems:#?}");
+        assert!(problems[0].contains("of no operations"));
+        assert!(problems[1].contains("Operation::Other"));
+        assert!(problems[2].contains("one at least"));
+        assert!(problems[3].contains("names of columns"));
+        assert!(problems[4].contains("leave out"));
+    }
+
+    #[test]
     fn a_batch_handler_says_which_state_it_needs() {
         let needs_state = Handler::batch(
             "a",
@@ -708,7 +756,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_shows_batches_where_there_are_some() {
+    fn the_table_shows_batches_and_filters_where_there_are_some() {
         let batch = Handler::batch("b", |_: Batch<serde_json::Value>| async {});
         let table = |handlers: &[Handler]| {
             let given = Given {
@@ -720,9 +768,11 @@ mod tests {
             plan(&given).unwrap().table.to_string()
         };
 
-        let with = table(&[handler("a"), batch]);
+        let with = table(&[handler("a"), batch.clone()]);
+        let filtered = table(&[handler("a").changed(["name", "email"]), batch]);
 
         assert!(!table(&[handler("a")]).contains("BATCH"));
+        assert!(!with.contains("FILTER"));
         let columns = |line: &str| -> Vec<String> {
             let cells = line
                 .split("  ")
@@ -734,6 +784,10 @@ mod tests {
         assert_eq!(lines[0][3..], ["BATCH", "ORDERING"]);
         assert_eq!(lines[1][3..], ["-", "key"]);
         assert_eq!(lines[2][3..], ["500, 50ms", "key"]);
+        let lines: Vec<_> = filtered.lines().map(columns).collect();
+        assert_eq!(lines[0][3..], ["BATCH", "FILTER"]);
+        assert_eq!(lines[1][3..], ["-", "changed email,name"]);
+        assert_eq!(lines[2][3..], ["500, 50ms", "-"]);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// Where the column of batches is: shown only where there is one.
+/// Where the columns of batches and filters are: shown only where there is one.
 const BATCH: usize = 3;
+const FILTER: usize = 4;
 
 /// One handler and topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct StartRow {
     pub handler: String,
     /// Most records of a call, and how long an incomplete batch waits for more; `None` if a call takes one record.
     pub batch: Option<String>,
+    /// The operations and columns that it looks at, if it does not take every change: `ops c,u; changed email`.
+    pub filter: Option<String>,
     /// `key`, `partition` or `none`.
     pub ordering: &'static str,
     /// `dead_letter`, `skip` or `stop`; or why the handler is off.
@@ -35,11 +38,13 @@ pub struct StartTable {
 impl fmt::Display for StartTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let has_batch = self.rows.iter().any(|row| row.batch.is_some());
+        let has_filter = self.rows.iter().any(|row| row.filter.is_some());
         let head = [
             "TOPIC",
             "GROUP",
             "HANDLER",
             "BATCH",
+            "FILTER",
             "ORDERING",
             "ON FAILURE",
             "PLACE",
@@ -50,14 +55,19 @@ impl fmt::Display for StartTable {
                 row.group.as_str(),
                 row.handler.as_str(),
                 row.batch.as_deref().unwrap_or("-"),
+                row.filter.as_deref().unwrap_or("-"),
                 row.ordering,
                 row.on_failure.as_str(),
                 row.place.as_str(),
             ]
         }));
-        let columns = |row: [_; 7]| {
+        let columns = |row: [_; 8]| {
             let columns = row.into_iter().enumerate();
-            let shown = columns.filter(|(column, _)| *column != BATCH || has_batch);
+            let shown = columns.filter(|(column, _)| match *column {
+                BATCH => has_batch,
+                FILTER => has_filter,
+                _ => true,
+            });
             shown.map(|(_, cell)| cell).collect::<Vec<_>>()
         };
         write_aligned(f, rows.map(columns))

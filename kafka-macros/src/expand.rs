@@ -163,9 +163,7 @@ fn blamed(ty: &Type) -> &Type {
     let Some(last) = path.path.segments.last() else {
         return ty;
     };
-    let is_wrapper = ["DatabaseEvent", "Json", "JsonOrText", "Option"]
-        .iter()
-        .any(|name| last.ident == name);
+    let is_wrapper = WRAPPERS.iter().any(|name| last.ident == name);
     match &last.arguments {
         PathArguments::AngleBracketed(arguments) if is_wrapper => match arguments.args.first() {
             Some(GenericArgument::Type(inner)) => blamed(inner),
@@ -174,6 +172,16 @@ fn blamed(ty: &Type) -> &Type {
         _ => ty,
     }
 }
+
+/// Payloads whose own bounds speak of what they hold.
+const WRAPPERS: [&str; 6] = [
+    "DatabaseEvent",
+    "FlatEvent",
+    "Json",
+    "JsonOrText",
+    "Option",
+    "OutboxEvent",
+];
 
 /// Calls the function. A future that is not `Send` is told at the function's name, once: every token of the call is
 /// there.
@@ -249,6 +257,8 @@ fn setters(private: &TokenStream, options: &Options) -> TokenStream {
     let breaker = &options.breaker;
     let waits = options.retry_topics_ms.iter().copied();
     let waits: Vec<_> = waits.map(Literal::u64_unsuffixed).collect();
+    let operations = &options.operations;
+    let columns = &options.changed;
     let setters = [
         setter("pattern", options.pattern.as_ref()),
         setter("group", options.group.as_ref()),
@@ -298,6 +308,8 @@ fn setters(private: &TokenStream, options: &Options) -> TokenStream {
             "breaker_records",
             breaker.records.map(Literal::u32_unsuffixed),
         ),
+        (!operations.is_empty()).then(|| quote!(.operations(&[#(#private::#operations),*]))),
+        (!columns.is_empty()).then(|| quote!(.changed(&[#(#columns),*]))),
     ];
     setters.into_iter().flatten().collect()
 }

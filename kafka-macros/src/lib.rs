@@ -94,6 +94,31 @@ use crate::model::HandlerModel;
 /// `impl FromBatchContext`. What is different for each record is on the records of the batch: `record.key_as::<K>()`,
 /// `record.headers()`, `record.offset()`, `record.timestamp()`, `record.attempt()`.
 ///
+/// # Change events
+///
+/// `ops` and `changed` choose among the change events of Debezium; the others are acked without a call, and counted.
+///
+/// ```
+/// use kafka_runtime::{DatabaseEvent, topic_handler};
+///
+/// #[derive(serde::Deserialize)]
+/// struct User { id: i64, email: String }
+///
+/// #[topic_handler("auth.public.users", ops = "c,u", changed = ["email"])]
+/// async fn confirm(event: DatabaseEvent<User>) -> anyhow::Result<()> {
+///     if let Some(user) = event.after() {
+///         println!("confirm {}", user.email);
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// They look at the bytes, whatever the payload's type: at Debezium's envelope, with or without its schema, or at `__op`
+/// and `__deleted` of a flattened row. What cannot be known passes: what is no event, an operation that this version does
+/// not know, and for `changed` an update without its old row (PostgreSQL sends one only under `REPLICA IDENTITY FULL`), with
+/// a column missing, or flattened. A change of the primary key is a `d` and a `c`. More of this is at [`Handler::operations`]
+/// and [`Handler::changed`].
+///
 /// # Options
 ///
 /// | option | value | default |
@@ -120,12 +145,17 @@ use crate::model::HandlerModel;
 /// | `batch` | the function takes a `Batch<T>` | one record a call |
 /// | `batch(max = 500, …)` | most records of a batch, from 1 | `500`, as Kafka's `max.poll.records` |
 /// | `batch(…, linger = "50ms")` | duration; how long an incomplete batch waits for more, from its first record on; `"0ms"` takes what is there | `"50ms"`: a busy topic fills a batch in less |
+/// | `ops = "c,u"` | letters of Debezium's operations, commas between them: `c` create, `r` read, `u` update, `d` delete (and its tombstone), `t` truncate, `m` message; other change events are acked without a call | all |
+/// | `changed = ["email", "name"]` | columns; an update is acked without a call if none of them has another value than before | all updates |
 /// | `decode = path::to::decoder` | `fn(&Record) -> Result<T, DecodeError>` that makes the payload (of a batch: of each record); it may borrow from the record | the payload's type |
 /// | `crate = path::to::reexport` | where `kafka_runtime` is, if under another name | `::kafka_runtime` |
 ///
 /// A duration is a whole number and `ms`, `s`, `m` or `h`. A size is a whole number and `B`, `kB`, `MB`, `GB` (powers
 /// of 1000) or `KiB`, `MiB`, `GiB` (powers of 1024). In topics, `pattern`, `group` and `dead_letter`, `${NAME}` and
 /// `${NAME:default}` are filled in from the environment at start.
+///
+/// [`Handler::operations`]: https://docs.rs/kafka-runtime/latest/kafka_runtime/struct.Handler.html#method.operations
+/// [`Handler::changed`]: https://docs.rs/kafka-runtime/latest/kafka_runtime/struct.Handler.html#method.changed
 ///
 /// # Limits
 ///

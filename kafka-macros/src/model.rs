@@ -56,6 +56,10 @@ pub(crate) struct Options {
     pub(crate) batch: Option<BatchOptions>,
     pub(crate) retry_topics_ms: Vec<u64>,
     pub(crate) breaker: BreakerOptions,
+    /// Empty: all.
+    pub(crate) operations: Vec<Operation>,
+    /// Empty: whatever an update changed.
+    pub(crate) changed: Vec<LitStr>,
     /// One that is there and not known may have been meant for any other; it is an error already.
     pub(crate) has_unknown: bool,
     pub(crate) krate: Option<Path>,
@@ -112,12 +116,21 @@ trait Choice: Copy + 'static {
 
 choice!(Ordering { Key = "key", Partition = "partition", None = "none" });
 choice!(Start { Earliest = "earliest", Latest = "latest" });
+choice!(Operation {
+    Create = "c",
+    Read = "r",
+    Update = "u",
+    Delete = "d",
+    Truncate = "t",
+    Message = "m"
+});
 choice!(FailurePolicy { DeadLetter = "dead_letter", Skip = "skip", Stop = "stop" });
 
 /// Every option with an example of its use, as the messages show it.
 const OPTIONS: &[(&str, &str)] = &[
     ("batch", "batch(max = 500, linger = \"50ms\")"),
     ("breaker", "breaker(ratio = 0.8, records = 100)"),
+    ("changed", "changed = [\"email\", \"name\"]"),
     ("concurrency", "concurrency = 256"),
     ("crate", "crate = path::to::kafka_runtime"),
     ("dead_letter", "dead_letter = \"billing.orders.dlq\""),
@@ -127,6 +140,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("max_payload", "max_payload = \"1MiB\""),
     ("name", "name = \"on_order\""),
     ("on_failure", "on_failure = \"skip\""),
+    ("ops", "ops = \"c,u\""),
     ("ordering", "ordering = \"partition\""),
     ("pattern", "pattern = r\"^orders\\.\""),
     (
@@ -155,6 +169,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("batch_linger", "batch(linger = \"50ms\")"),
     ("batch_size", "batch(max = 500)"),
     ("circuit_breaker", "breaker(ratio = 0.8, records = 100)"),
+    ("columns", "changed = [\"email\"]"),
     ("decoder", "decode = path::to::decoder"),
     ("deserialize_with", "decode = path::to::decoder"),
     ("dlq", "dead_letter = \"billing.orders.dlq\""),
@@ -168,6 +183,9 @@ const ALIASES: &[(&str, &str)] = &[
     ("max_poll_records", "batch(max = 500)"),
     ("max_retries", "retry(attempts = 8)"),
     ("offset", "start = \"latest\""),
+    ("on_change", "changed = [\"email\"]"),
+    ("operation", "ops = \"c,u\""),
+    ("operations", "ops = \"c,u\""),
     ("parallelism", "concurrency = 256"),
     ("ratio", "breaker(ratio = 0.8)"),
     ("regex", "pattern = r\"^orders\\.\""),
@@ -206,6 +224,7 @@ impl Options {
         options.check_topics(errors);
         options.check_pattern(&places, errors);
         options.check_dead_letter(errors);
+        options.check_changed(&places, errors);
         options
     }
 
@@ -246,6 +265,8 @@ impl Options {
             "batch" => self.batch = Some(BatchOptions::new(setting, errors)),
             "retry_topics" => self.retry_topics_ms = waits(setting, errors),
             "breaker" => self.breaker = BreakerOptions::new(setting, errors),
+            "ops" => self.operations = operations(setting, errors),
+            "changed" => self.changed = columns(setting, errors),
             "crate" => self.krate = path(setting, errors).map(|path| path.path),
             name => unreachable!("`{name}` is not in OPTIONS"),
         }
@@ -294,6 +315,18 @@ impl Options {
             errors.at(
                 topic,
                 "the pattern matches this topic: the handler would handle its own dead letters; choose another name",
+            );
+        }
+    }
+
+    /// Only an update changes columns; one that never arrives changes none.
+    fn check_changed(&self, places: &Places, errors: &mut Errors) {
+        let has_updates =
+            self.operations.is_empty() || self.operations.contains(&Operation::Update);
+        if let (Some(changed), false) = (places.of("changed"), has_updates) {
+            errors.at_span(
+                changed,
+                "`changed` is about updates, which `ops` leaves out: add `u` there, or remove `changed`",
             );
         }
     }
@@ -508,6 +541,53 @@ fn waits(setting: &Setting, errors: &mut Errors) -> Vec<u64> {
     waits
 }
 
+/// Reads the letters of operations.
+fn operations(setting: &Setting, errors: &mut Errors) -> Vec<Operation> {
+    let letters = parsed(setting, values::operations, errors).unwrap_or_default();
+    let of_letter = |letter: &&str| {
+        let found = Operation::ALL.iter().find(|(name, _)| name == letter);
+        found.map(|(_, operation)| *operation)
+    };
+    letters.iter().filter_map(of_letter).collect()
+}
+
+/// Reads the names of columns.
+fn columns(setting: &Setting, errors: &mut Errors) -> Vec<LitStr> {
+    let Value::Array(values, span) = &setting.value else {
+        wrong_kind(setting, "list", errors);
+        return Vec::new();
+    };
+    // No update would be handled.
+    if values.is_empty() {
+        errors.at_span(
+            *span,
+            "`changed` is empty: `changed = [\"email\"]`, or leave it out",
+        );
+    }
+    let mut columns: Vec<LitStr> = Vec::new();
+    for value in values {
+        let Value::Text(text) = value else {
+            let meant = match value {
+                Value::Path(path) => path.path.get_ident().map(ToString::to_string),
+                _ => None,
+            };
+            let meant = meant.as_deref().unwrap_or("email");
+            errors.at(value, format!("a column is a string: `\"{meant}\"`"));
+            continue;
+        };
+        let name = text.value();
+        // A column has a name, and is named once.
+        if name.trim().is_empty() {
+            errors.at(text, "the name of a column is empty");
+        } else if columns.iter().any(|other| other.value() == name) {
+            errors.at(text, format!("column `{name}` is given twice: remove one"));
+        } else {
+            columns.push(text.clone());
+        }
+    }
+    columns
+}
+
 fn no_topics(setting: &Setting, args: &Args, errors: &mut Errors) {
     for topic in &args.topics {
         errors.at(
@@ -636,6 +716,18 @@ fn wrong_kind(setting: &Setting, kind: &str, errors: &mut Errors) {
         (Value::Text(text), "list") if name == "retry_topics" => {
             Some(format!("[\"{}\"]", text.value()))
         }
+        (Value::Text(text), "list") if name == "changed" => {
+            let columns: Vec<String> = text
+                .value()
+                .split(',')
+                .map(|c| format!("{:?}", c.trim()))
+                .collect();
+            Some(format!("[{}]", columns.join(", ")))
+        }
+        (Value::Array(values, _), "string") if name == "ops" => {
+            let letters: Vec<String> = values.iter().filter_map(letter).collect();
+            Some(format!("\"{}\"", letters.join(","))).filter(|_| !letters.is_empty())
+        }
         (Value::Text(text), "path") => syn::parse_str::<ExprPath>(&text.value())
             .ok()
             .map(|_| text.value()),
@@ -649,6 +741,15 @@ fn wrong_kind(setting: &Setting, kind: &str, errors: &mut Errors) {
         span_of(setting),
         format!("`{name}` takes a {kind}: `{meant}`"),
     );
+}
+
+/// A letter in a list, with or without its quotes.
+fn letter(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.value()),
+        Value::Path(path) => path.path.get_ident().map(ToString::to_string),
+        _ => None,
+    }
 }
 
 fn text(setting: &Setting, errors: &mut Errors) -> Option<LitStr> {

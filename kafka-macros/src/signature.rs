@@ -21,8 +21,10 @@ use crate::model::Options;
 const PAYLOADS: &[(&str, usize)] = &[
     ("Batch", 1),
     ("DatabaseEvent", 1),
+    ("FlatEvent", 1),
     ("Json", 1),
     ("JsonOrText", 1),
+    ("OutboxEvent", 1),
     ("Raw", 0),
     ("Record", 0),
     ("Text", 0),
@@ -34,12 +36,18 @@ const EXTRACTORS: &[(&str, usize)] = &[
     ("Headers", 0),
     ("KafkaProducer", 0),
     ("Key", 1),
+    ("KeyChange", 1),
     ("RecordMetadata", 0),
     ("State", 1),
 ];
 
 /// The extractors of one record: a batch has many.
-const OF_A_RECORD: &[(&str, usize)] = &[("Headers", 0), ("Key", 1), ("RecordMetadata", 0)];
+const OF_A_RECORD: &[(&str, usize)] = &[
+    ("Headers", 0),
+    ("Key", 1),
+    ("KeyChange", 1),
+    ("RecordMetadata", 0),
+];
 
 /// The head of the item under the attribute.
 pub(crate) struct HandlerItem {
@@ -374,6 +382,7 @@ fn check_batch_extractors(extractors: &[&Type], errors: &mut Errors) {
                 format!("`record.key_as::<{key}>()`, or its bytes: `record.key()`")
             }
             "Headers" => "`record.headers()`".to_owned(),
+            "KeyChange" => "`KeyChange::of(record.record())`".to_owned(),
             _ => "`record.offset()`, `record.timestamp()`, `record.attempt()`; the batch has `topic()`, `partition()` and \
                   `group()`"
                 .to_owned(),

@@ -24,6 +24,68 @@ const SIZES: [(&str, u64); 7] = [
     ("GB", 1_000_000_000),
 ];
 
+/// Debezium's operations, and what else they are called: the first is their name in its documentation.
+const OPERATIONS: [(&str, &[&str]); 6] = [
+    ("c", &["create", "insert"]),
+    ("r", &["read", "snapshot"]),
+    ("u", &["update"]),
+    ("d", &["delete", "remove"]),
+    ("t", &["truncate"]),
+    ("m", &["message"]),
+];
+
+/// Reads `c,u`: the letters of Debezium's operations, as they stand in an event's `op`.
+pub(crate) fn operations(text: &str) -> Result<Vec<&'static str>, String> {
+    if text.trim().is_empty() {
+        return Err("`ops` is empty: `ops = \"c,u\"`, or leave it out for all".to_owned());
+    }
+    let mut letters = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        if part.is_empty() {
+            return Err("an operation is missing beside a comma, as in `c,u`".to_owned());
+        }
+        let Some((letter, _)) = OPERATIONS.iter().find(|(letter, _)| *letter == part) else {
+            return Err(not_an_operation(part));
+        };
+        if letters.contains(letter) {
+            return Err(format!("`{letter}` is given twice: remove one"));
+        }
+        letters.push(*letter);
+    }
+    Ok(letters)
+}
+
+fn not_an_operation(part: &str) -> String {
+    let known = OPERATIONS.map(|(letter, names)| format!("`{letter}` ({})", names[0]));
+    let form = format!("`{part}` is no operation: there are {}", known.join(", "));
+    match meant_operations(part) {
+        Some(meant) => format!("{form}: did you mean `{meant}`?"),
+        None => form,
+    }
+}
+
+/// Letters without commas between them, or a word for a letter.
+fn meant_operations(part: &str) -> Option<String> {
+    let lower = part.to_lowercase();
+    let is_letter = |one: &str| OPERATIONS.iter().any(|(letter, _)| *letter == one);
+    let letters: Vec<String> = lower
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(String::from)
+        .collect();
+    if !letters.is_empty() && letters.iter().all(|one| is_letter(one)) {
+        return Some(letters.join(","));
+    }
+    let words: Vec<&str> = OPERATIONS
+        .iter()
+        .flat_map(|(_, names)| *names)
+        .copied()
+        .collect();
+    let word = closest(&lower, &words)?;
+    let (letter, _) = OPERATIONS.iter().find(|(_, names)| names.contains(&word))?;
+    Some((*letter).to_owned())
+}
+
 /// Reads `30s`, `100ms`, `5m`, `1h`, in milliseconds.
 pub(crate) fn duration(text: &str) -> Result<u64, String> {
     let ms = quantity(text, "duration", "s", &DURATIONS)?;
@@ -337,6 +399,40 @@ mod tests {
         }
         assert!(refusal(pattern("auth.*")).contains("r\"^auth.*\""));
         assert!(refusal(pattern("^(auth")).contains("not a regular expression"));
+    }
+
+    #[test]
+    fn operations_are_letters_with_commas_between_them() {
+        assert_eq!(operations("c"), Ok(vec!["c"]));
+        assert_eq!(operations("u, c"), Ok(vec!["u", "c"]));
+        assert_eq!(operations("c,r,u,d,t,m").map(|all| all.len()), Ok(6));
+        for (bad, hint) in [
+            ("", "`ops` is empty"),
+            (" ", "`ops` is empty"),
+            ("c,", "beside a comma"),
+            (",c", "beside a comma"),
+            ("c,,u", "beside a comma"),
+            ("c,u,c", "`c` is given twice"),
+            ("create", "did you mean `c`?"),
+            ("INSERT", "did you mean `c`?"),
+            ("c,updated", "did you mean `u`?"),
+            ("deletes", "did you mean `d`?"),
+            ("delete", "did you mean `d`?"),
+            ("c,read", "did you mean `r`?"),
+            ("snapshot", "did you mean `r`?"),
+            ("truncat", "did you mean `t`?"),
+            ("C", "did you mean `c`?"),
+            ("cu", "did you mean `c,u`?"),
+            ("c|u", "did you mean `c,u`?"),
+            ("cd", "did you mean `c,d`?"),
+            ("c u d", "did you mean `c,u,d`?"),
+            ("x", "`r` (read), `u` (update)"),
+        ] {
+            let error = refusal(operations(bad));
+            assert!(error.contains(hint), "{bad}: {error}");
+        }
+        assert!(!refusal(operations("x")).contains("mean"));
+        assert!(!refusal(operations("everything")).contains("mean"));
     }
 
     #[test]

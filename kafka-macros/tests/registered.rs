@@ -26,7 +26,9 @@ async fn on_zebra(_: Raw) {}
     start = "latest",
     max_payload = "1MiB",
     retry_topics = ["90s", "1h"],
-    breaker(ratio = 0.5, records = 20)
+    breaker(ratio = 0.5, records = 20),
+    ops = "c,u",
+    changed = ["email", "name"]
 )]
 pub(crate) async fn on_change(
     event: DatabaseEvent<serde::de::IgnoredAny>,
@@ -154,6 +156,8 @@ fn every_option_arrives() {
         "max_payload: Some(1048576)",
         "retry_topics: [90s, 3600s]",
         "breaker: Breaker { ratio: 0.5, records: 20 }",
+        "operations: Some([Create, Update])",
+        r#"changed: Some(["email", "name"])"#,
     ] {
         assert!(options.contains(option), "{option} in {options}");
     }

@@ -5,7 +5,9 @@
 //! failed leaves its batch for good: it is tried again alone, and its key stays busy until it is settled.
 //!
 //! ```text
-//! inbox ─► key busy? ─ yes ─► wait in the chain of the key ──────────────────────────────┐
+//! inbox ─► wanted? ─ no ─► ack
+//!             │ yes
+//!          key busy? ─ yes ─► wait in the chain of the key ──────────────────────────────┐
 //!             │ no                                                                       │
 //!             ├─► batch ─ full, or lingered ─► decode ─► call ─► verdicts ─► ack ─► key free
 //!             │                                  │                  └ failed             │
@@ -71,6 +73,8 @@ enum Found {
     Record(Work),
     /// It waits for its key.
     Busy,
+    /// The handler does not want it.
+    Unwanted,
     Nothing,
 }
 
@@ -153,6 +157,9 @@ where
             return Found::Nothing;
         }
         self.cursor = Some((Arc::clone(&batch), index + 1));
+        if self.slots.filter(&batch, index, lane) {
+            return Found::Unwanted;
+        }
         let chain = lane.handler.chain_of(&batch, index);
         if let Some(chain) = chain.and_then(|chain| self.chains.get_mut(&chain)) {
             chain.waiting.push_back((batch, index));
@@ -349,7 +356,7 @@ where
                         self.filling.push(work);
                         continue;
                     }
-                    Found::Busy => continue,
+                    Found::Busy | Found::Unwanted => continue,
                     Found::Nothing => {}
                 }
                 if self.filling.is_empty() || !self.has_lingered(options.linger, cx) {

@@ -5,8 +5,10 @@
 //! finish right there. Only a call that is still running keeps its slot, its key's chain and a permit.
 //!
 //! ```text
-//! inbox ─► intake ─► chain of the key busy? ─ yes ─► wait in the chain ───────────┐
-//!             ▲                  │ no                                             │
+//! inbox ─► intake ─► wanted? ─ no ─► ack
+//!             ▲                  │ yes
+//!             │           chain of the key busy? ─ yes ─► wait in the chain ──────┐
+//!             │                  │ no                                             │
 //!             │           slot, first poll ─ ready ─► ack                         │
 //!             │                  │ pending: keeps slot, chain and permit          │
 //!             │           woken: poll again ─► ok ─► ack ─► next of the chain ◄───┘
@@ -47,6 +49,8 @@ pub struct Lane<F, Fut> {
     chains: HashMap<u64, VecDeque<(Arc<RecordBatch>, usize)>, foldhash::fast::RandomState>,
     /// The batch that is being started, and the next record of it.
     cursor: Option<(Arc<RecordBatch>, usize)>,
+    /// The sequence of that record, if the handler wants it and it waits for a permit: the filter is asked once.
+    wanted: Option<u64>,
 }
 
 impl<F, Fut> std::fmt::Debug for Lane<F, Fut> {
@@ -67,6 +71,7 @@ where
             slots: Slots::new(),
             chains: HashMap::default(),
             cursor: None,
+            wanted: None,
         }
     }
 
@@ -114,9 +119,14 @@ where
                     None => return Intake::Dry,
                 },
             };
-            if batch.sequence(index) >= self.slots.end {
+            let sequence = batch.sequence(index);
+            if sequence >= self.slots.end {
                 lock(&lane.inbox).clear();
                 return Intake::Dry;
+            }
+            if self.wanted != Some(sequence) && self.slots.filter(&batch, index, lane) {
+                self.cursor = Some((batch, index + 1));
+                continue;
             }
             let chain = lane.handler.chain_of(&batch, index);
             if let Some(waiting) = chain.and_then(|chain| self.chains.get_mut(&chain)) {
@@ -127,6 +137,7 @@ where
             let admitted = match self.slots.admit(lane, cx) {
                 Ok(admitted) => admitted,
                 Err(lack) => {
+                    self.wanted = Some(sequence);
                     self.cursor = Some((batch, index));
                     return lack;
                 }

@@ -60,6 +60,12 @@ impl GroupStatus {
     pub fn in_flight(&self) -> usize {
         self.partitions.iter().map(|p| p.in_flight).sum()
     }
+
+    /// Returns how many records of these partitions were acked without a call, because their handler does not want them.
+    /// A partition that comes or goes changes it: to count for good, add up [`Event::Filtered`](crate::Event::Filtered).
+    pub fn filtered(&self) -> u64 {
+        self.partitions.iter().map(|p| p.filtered).sum()
+    }
 }
 
 /// What happens to one partition right now.
@@ -74,6 +80,9 @@ pub struct PartitionStatus {
     pub in_flight: usize,
     /// Bytes held for the records in flight.
     pub held_bytes: usize,
+    /// Records that were acked without a call since it was assigned, because its handler does not want them
+    /// ([`Handler::operations`](crate::Handler::operations), [`Handler::changed`](crate::Handler::changed)).
+    pub filtered: u64,
     /// The next offset to read, as the group has it; `None` before the first commit.
     pub committed: Option<Offset>,
     /// Paused, by the user or because too much waits.
@@ -212,6 +221,7 @@ fn status_of(shown: &Shown) -> PartitionStatus {
         epoch: state.epoch.0,
         in_flight: state.in_flight(),
         held_bytes: state.held.get(),
+        filtered: state.filtered(),
         committed: state.committed(),
         is_paused: shown.is_paused,
         is_draining: state.mode() == Mode::Draining,

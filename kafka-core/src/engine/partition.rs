@@ -43,6 +43,8 @@ pub(crate) struct PartitionState {
     mode: AtomicU8,
     /// Received and not acked.
     in_flight: AtomicUsize,
+    /// Acked without a call, because the handler does not want them.
+    filtered: AtomicU64,
     offsets: Mutex<PartitionOffsets>,
     /// The offset that was handed to the client last; -1 before the first.
     stored: AtomicI64,
@@ -68,6 +70,7 @@ impl PartitionState {
             cancel: CancellationToken::new(),
             mode: AtomicU8::new(Mode::Running as u8),
             in_flight: AtomicUsize::new(0),
+            filtered: AtomicU64::new(0),
             offsets: Mutex::default(),
             stored: AtomicI64::new(-1),
             committed: AtomicI64::new(-1),
@@ -150,6 +153,16 @@ impl PartitionState {
     /// Returns how many records were received and are not acked.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts records that the handler does not want.
+    pub(crate) fn count_filtered(&self, records: u64) {
+        self.filtered.fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// Returns how many there were.
+    pub(crate) fn filtered(&self) -> u64 {
+        self.filtered.load(Ordering::Relaxed)
     }
 
     pub(crate) fn mode(&self) -> Mode {

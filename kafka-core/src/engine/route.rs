@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::pulse::Pulse;
 use crate::batch::BatchOptions;
+use crate::change_filter::ChangeFilter;
 use crate::error::RunError;
 use crate::extract::Services;
 use crate::failure::backoff::Retry;
@@ -35,6 +36,8 @@ pub(crate) struct ActiveHandler {
     pub(crate) max_payload: Option<usize>,
     /// `None`: each call takes one record.
     pub(crate) batch: Option<BatchOptions>,
+    /// What it wants of a stream of changes; `None`: everything.
+    pub(crate) filter: Option<ChangeFilter>,
     /// The waits of its retry topics, shortest first.
     pub(crate) retry_waits: Vec<Duration>,
     pub(crate) permits: Arc<Semaphore>,

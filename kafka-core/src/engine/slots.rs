@@ -25,7 +25,7 @@ use crate::failure::breaker::{Admission, BreakerState, Change};
 use crate::mutant::{self, Mutant};
 use crate::observe::Event;
 use crate::outcome::{Failure, FailureKind};
-use crate::record::TopicPartition;
+use crate::record::{RecordBatch, TopicPartition};
 
 /// What waits for a call of this age is copied out of its batch: a batch stays in memory as a whole, and counts as a whole.
 const SLOW: Duration = Duration::from_millis(250);
@@ -77,6 +77,8 @@ pub(super) struct Slots<Load, Call> {
     woken: Vec<usize>,
     permits: Option<Permits>,
     acks: Vec<Range<u64>>,
+    /// How many of them the handler does not want.
+    filtered: u64,
     after: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// Until the breaker may be asked again.
     held: Option<Pin<Box<Sleep>>>,
@@ -120,6 +122,7 @@ impl<Load, Call> Slots<Load, Call> {
             woken: Vec::new(),
             permits: None,
             acks: Vec::new(),
+            filtered: 0,
             after: None,
             held: None,
             good: 0,
@@ -287,17 +290,49 @@ impl<Load, Call> Slots<Load, Call> {
         {
             parking.leave(work.chain, *stage);
         }
-        let sequence = work.sequence();
+        self.ack_sequence(work.sequence());
+    }
+
+    /// Finishes a new record that the handler does not want, in its place: it waits for nothing, and nothing for it.
+    ///
+    /// What lies parked was wanted, when it was.
+    pub(super) fn filter(&mut self, batch: &RecordBatch, index: usize, lane: &LaneShared) -> bool {
+        let Some(filter) = &lane.handler.filter else {
+            return false;
+        };
+        let is_parked = lane
+            .parking
+            .as_ref()
+            .is_some_and(|lane| lane.stage > 0 || lane.parking.has_come_again(batch.offset(index)));
+        if is_parked || filter.takes(batch.value(index)) {
+            return false;
+        }
+        self.ack_sequence(batch.sequence(index));
+        self.filtered += 1;
+        true
+    }
+
+    fn ack_sequence(&mut self, sequence: u64) {
         match self.acks.last_mut() {
             Some(last) if last.end == sequence => last.end += 1,
             _ => self.acks.push(sequence..sequence + 1),
         }
     }
 
-    fn flush_acks(&mut self, lane: &Arc<LaneShared>) {
+    fn flush_acks(&mut self, lane: &LaneShared) {
         if !self.acks.is_empty() {
             lane.partition.ack(&self.acks);
             self.acks.clear();
+        }
+        let records = std::mem::take(&mut self.filtered);
+        if records > 0 {
+            lane.partition.count_filtered(records);
+            lane.group.observers.emit(&Event::Filtered {
+                group_id: &lane.group.group_id,
+                handler: &lane.handler.name,
+                partition: &lane.partition.at,
+                records,
+            });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The engine on the in-memory broker: one thread, paused time, the test decides who goes next.
 
+mod filter;
 mod retries;
 
 use std::collections::HashMap;
@@ -250,7 +251,7 @@ impl Bench {
     }
 }
 
-fn routes(handler: &Handler) -> Routes {
+pub(super) fn routes(handler: &Handler) -> Routes {
     let mut routes = Routes::default();
     routes.add_topic(TOPIC.into(), activate(handler, None));
     routes

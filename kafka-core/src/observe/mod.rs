@@ -234,6 +234,19 @@ pub enum Event<'a> {
         /// Why it failed, if it did.
         failure: Option<&'a Failure>,
     },
+    /// Records were acked without a call, because their handler does not want them
+    /// ([`Handler::operations`](crate::Handler::operations), [`Handler::changed`](crate::Handler::changed)). Told at the
+    /// end of a lane's turn, for all of that turn.
+    Filtered {
+        /// The consumer group.
+        group_id: &'a str,
+        /// The handler's name.
+        handler: &'a str,
+        /// Their partition.
+        partition: &'a TopicPartition,
+        /// How many; not those of earlier events.
+        records: u64,
+    },
     /// A record failed for good under the policy `stop`: the runtime ends.
     Stopping {
         /// The record.

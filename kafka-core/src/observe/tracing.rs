@@ -274,6 +274,17 @@ fn of_group(event: &Event<'_>) {
         Event::BreakerClosed { group_id, handler } => {
             info!(target: TARGET, group_id, handler, "an attempt succeeded: the handler is fed again");
         }
+        Event::Filtered {
+            group_id,
+            handler,
+            partition,
+            records,
+        } => debug!(target: TARGET, group_id, handler,
+            topic = &*partition.topic,
+            partition = partition.partition,
+            records,
+            "not wanted: acked without a call"
+        ),
         Event::Paused {
             partition,
             in_flight,

@@ -3,10 +3,10 @@
 use std::marker::PhantomData;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::by_hand::misuse;
-use crate::event::{Change, DatabaseEvent, OldRow, Source};
+use crate::event::{Change, DatabaseEvent, OldRow, Scalar, Source};
 
 /// The time of every event that does not say another one: 2023-11-14, 22:13:20 UTC.
 pub(super) const TS_MS: i64 = 1_700_000_000_000;
@@ -76,11 +76,9 @@ impl<T> DatabaseEvent<T> {
         prefix.clone_into(&mut self.source.db);
         schema.clone_into(&mut self.source.schema);
         table.clone_into(&mut self.source.table);
-        if self.source.ts_ms == 0 {
-            self.source.ts_ms = TS_MS;
-        }
-        self.source.tx_id.get_or_insert_with(|| json!(771));
-        self.source.lsn.get_or_insert_with(|| json!(24_023_128));
+        self.source.ts_ms.get_or_insert(TS_MS);
+        self.source.tx_id.get_or_insert(Scalar::Number(771));
+        self.source.lsn.get_or_insert(Scalar::Number(24_023_128));
         self.ts_ms.get_or_insert(TS_MS + 200);
         self
     }
@@ -88,21 +86,21 @@ impl<T> DatabaseEvent<T> {
     /// The same at a position of PostgreSQL's write-ahead log.
     #[must_use]
     pub fn at_lsn(mut self, lsn: u64) -> Self {
-        self.source.lsn = Some(json!(lsn));
+        self.source.lsn = Some(number(lsn));
         self
     }
 
     /// The same in a transaction of the database.
     #[must_use]
     pub fn in_transaction(mut self, tx_id: u64) -> Self {
-        self.source.tx_id = Some(json!(tx_id));
+        self.source.tx_id = Some(number(tx_id));
         self
     }
 
     /// The same, committed at this time, in milliseconds since the Unix epoch, and processed at the same time.
     #[must_use]
     pub fn at_ms(mut self, ts_ms: i64) -> Self {
-        self.source.ts_ms = ts_ms;
+        self.source.ts_ms = Some(ts_ms);
         self.ts_ms = Some(ts_ms);
         self
     }
@@ -131,6 +129,11 @@ impl<T> OldRow<T> {
             Err(error) => misuse(&format!("the row cannot be written as JSON: {error}")),
         }
     }
+}
+
+/// A number; as text, if it is too large for one.
+fn number(number: u64) -> Scalar {
+    i64::try_from(number).map_or_else(|_| Scalar::Text(number.to_string()), Scalar::Number)
 }
 
 #[track_caller]

@@ -116,6 +116,15 @@ pub enum TestEvent {
     Retried(Retried),
     /// A record was skipped.
     Skipped(Skipped),
+    /// Records were acked without a call, because their handler does not want them.
+    Filtered {
+        /// The handler's name.
+        handler: String,
+        /// Their partition.
+        partition: TopicPartition,
+        /// How many; not those of earlier events.
+        records: u64,
+    },
     /// A record was parked in a retry topic, or follows an earlier one of its key there.
     Parked(Parked),
     /// A batch cannot be read: its partition is put aside.
@@ -343,6 +352,16 @@ impl TestEvent {
                 class: failure.kind(),
                 error: error_text(failure),
             },
+            Event::Filtered {
+                handler,
+                partition,
+                records,
+                ..
+            } => Self::Filtered {
+                handler: owned(handler),
+                partition: (*partition).clone(),
+                records: *records,
+            },
             Event::Paused { partition, .. } => Self::Paused {
                 partition: (*partition).clone(),
             },
@@ -424,6 +443,11 @@ impl fmt::Display for TestEvent {
                 )
             }
             Self::BreakerClosed { handler } => write!(f, "{handler} is fed again"),
+            Self::Filtered {
+                handler,
+                partition,
+                records,
+            } => write!(f, "{partition}: {records} records filtered by {handler}"),
             event if event.record().is_some() => event.of_record(f),
             event => event.of_group(f),
         }

@@ -139,6 +139,23 @@ impl TestRuntime {
         })
     }
 
+    /// Returns how many records of a topic were acked without a call, because their handler does not want them, of every
+    /// group.
+    ///
+    /// # Panics
+    /// No handler reads the topic.
+    #[track_caller]
+    pub fn filtered(&self, topic: &str) -> u64 {
+        self.readers(topic);
+        let records = self.journal.pick(|event| match event {
+            TestEvent::Filtered {
+                partition, records, ..
+            } if *partition.topic == *topic => Some(*records),
+            _ => None,
+        });
+        records.into_iter().sum()
+    }
+
     /// Returns everything that happened, in order, restarts included.
     pub fn events(&self) -> Vec<TestEvent> {
         self.journal.all()

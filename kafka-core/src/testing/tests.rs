@@ -1,5 +1,6 @@
 //! The kit, and with it the runtime as a user sees it.
 
+mod filter;
 mod secrets;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering as Atomic};
@@ -867,7 +868,7 @@ fn events_by_hand_have_rows_and_a_source() {
 
     let event = DatabaseEvent::<User>::delete(user("x@y.z")).at_ms(5);
     assert_eq!(event.before().unwrap().parse().unwrap(), user("x@y.z"));
-    assert_eq!((event.ts_ms, event.source.ts_ms), (Some(5), 5));
+    assert_eq!((event.ts_ms, event.source.ts_ms), (Some(5), Some(5)));
 }
 
 #[tokio::test]

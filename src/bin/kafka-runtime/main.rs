@@ -1,6 +1,7 @@
-//! `kafka-runtime`: what operators do to the topics of a service, as commands.
+//! `kafka-runtime`: what operators do to the topics of a service, and what developers have printed, as commands.
 
 mod redrive;
+mod rows;
 mod time;
 
 use std::io::{IsTerminal, Write};
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-/// What operators do to the topics of a service.
+/// What operators do to the topics of a service, and what its developers need not write.
 ///
 /// Where the brokers are, TLS and SASL come from the same `KAFKA_…` variables as those of the service: docs/CONFIGURATION.md.
 #[derive(Parser)]
@@ -22,6 +23,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Redrive(redrive::RedriveArgs),
+    Rows(rows::RowsArgs),
 }
 
 fn main() -> ExitCode {
@@ -36,13 +38,14 @@ fn main() -> ExitCode {
         .init();
     let result = match cli.command {
         Command::Redrive(args) => redrive::run(args),
+        Command::Rows(args) => rows::run(args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             // There is nobody else to tell.
-            let _ = writeln!(std::io::stderr(), "error: {error}");
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }

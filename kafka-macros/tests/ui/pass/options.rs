@@ -39,6 +39,15 @@ async fn no_breaker(_: Raw) {}
 #[topic_handler("a", breaker = off)]
 async fn no_breaker_bare(_: Raw) {}
 
+#[topic_handler("a", ops = "d")]
+async fn one_operation(_: Raw) {}
+
+#[topic_handler("a", ops = "c, r, u, d, t, m", changed = ["email", "été", "after",])]
+async fn all_operations(_: Raw) {}
+
+#[topic_handler("a", changed = ["email"], batch)]
+async fn changed_alone(_: Batch<u64>) {}
+
 fn main() {
-    assert_eq!(kafka_runtime::registered().len(), 13);
+    assert_eq!(kafka_runtime::registered().len(), 16);
 }

@@ -1,0 +1,6 @@
+use kafka_runtime::{Raw, topic_handler};
+
+#[topic_handler("users", change = ["email"])]
+async fn on_user(_: Raw) {}
+
+fn main() {}
