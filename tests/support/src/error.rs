@@ -10,7 +10,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 #[non_exhaustive]
 pub enum RigError {
     /// A program that the rig runs is not installed, or too old.
-    #[error("{0}; install it, or set KAFKA_BOOTSTRAP_SERVERS to use a running cluster")]
+    #[error(
+        "{0}; install it (tests of Kafka alone can use a running one: KAFKA_BOOTSTRAP_SERVERS)"
+    )]
     MissingTool(String),
 
     /// The version cannot be part of a Maven coordinate.

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
@@ -14,7 +15,8 @@ use clap::Args;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use test_support::{DEBEZIUM_VERSION, DEFAULT_VERSION, Database, Pipeline, Topics};
+use test_support::{DEBEZIUM_VERSION, DEFAULT_VERSION, Database, Pipeline, RigError, Topics};
+use tokio::task::JoinSet;
 
 use super::case::{Case, SCHEMA, cases};
 use super::configuration::{Configuration, configurations};
@@ -82,7 +84,7 @@ async fn capture(
 ) -> anyhow::Result<()> {
     let database = pipeline.postgres().create_database(DATABASE).await?;
     database.execute(SCHEMA).await.context("schema.sql")?;
-    let topics = Topics::new(pipeline.kafka().bootstrap_servers())?;
+    let topics = Arc::new(Topics::new(pipeline.kafka().bootstrap_servers())?);
     for configuration in chosen {
         topics.create(&message_topic(configuration), 1).await?;
     }
@@ -262,16 +264,24 @@ async fn wait_until_quiet(topics: &Topics, chosen: &[Configuration]) -> anyhow::
 
 /// Reads all that a connector has written, apart from the barriers.
 async fn read(
-    topics: &Topics,
+    topics: &Arc<Topics>,
     configuration: &Configuration,
     ends: &[End],
 ) -> anyhow::Result<Vec<Line>> {
-    let mut lines = Vec::new();
+    let mut reads = JoinSet::new();
     for topic in topics.names().await? {
-        if !configuration.owns(&topic) {
-            continue;
+        if configuration.owns(&topic) {
+            let topics = Arc::clone(topics);
+            reads.spawn(async move {
+                let records = topics.read_all(&topic).await?;
+                Ok::<_, RigError>((topic, records))
+            });
         }
-        for record in topics.read_all(&topic).await? {
+    }
+    let mut lines = Vec::new();
+    for read in reads.join_all().await {
+        let (topic, records) = read?;
+        for record in records {
             if is_barrier(record.key.as_deref()) {
                 continue;
             }

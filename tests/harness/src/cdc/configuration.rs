@@ -35,6 +35,7 @@ const ROWS: &[&str] = &[
 const COLUMNS: &[&str] = &[
     "numbers",
     "not_numbers",
+    "infinite_decimals",
     "texts",
     "bytes",
     "times",
@@ -43,6 +44,10 @@ const COLUMNS: &[&str] = &[
 
 /// Tables with values out of line.
 const TOAST: &[&str] = &["toasted", "toasted_full", "articles"];
+
+const NUMBERS: &[&str] = &["numbers", "not_numbers", "infinite_decimals"];
+const TIMES: &[&str] = &["times", "structures"];
+const BYTES: &[&str] = &["bytes", "structures", "toasted"];
 
 /// Returns all configurations. The prefix of the topics is the configuration's name.
 pub(crate) fn configurations() -> Vec<Configuration> {
@@ -82,8 +87,8 @@ pub(crate) fn configurations() -> Vec<Configuration> {
         with("null-as-null", &[USERS, &["members", "strict", "evolving"]]).null_as_null(),
         // Without what the rig adds: TRUNCATE is skipped.
         with("debezium-defaults", &[&["users", "truncated"]]).set("skipped.operations", "t"),
-        with("decimal-string", &[NUMBERS, &["infinite_decimals"]]).decimals(Decimals::String),
-        with("decimal-double", &[NUMBERS, &["infinite_decimals"]]).decimals(Decimals::Double),
+        with("decimal-string", &[NUMBERS]).decimals(Decimals::String),
+        with("decimal-double", &[NUMBERS]).decimals(Decimals::Double),
         with("decimal-numeric", &[NUMBERS]).decimals(Decimals::Numeric),
         with("time-microseconds-of-day", &[TIMES]).times(Times::AdaptiveMicroseconds),
         with("time-connect", &[TIMES]).times(Times::Connect),
@@ -133,10 +138,6 @@ pub(crate) fn configurations() -> Vec<Configuration> {
     .into()
 }
 
-const NUMBERS: &[&str] = &["numbers", "not_numbers"];
-const TIMES: &[&str] = &["times", "structures"];
-const BYTES: &[&str] = &["bytes", "structures", "toasted"];
-
 /// With Debezium's default of a tombstone after each delete, unlike the rig's.
 fn with(name: &str, tables: &[&[&str]]) -> PostgresConnector {
     let tables = tables.iter().copied().flatten();
@@ -163,5 +164,63 @@ impl Configuration {
             || topic == format!("__debezium-heartbeat.{name}")
             // The default of the event router.
             || (name == "outbox" && topic.starts_with("outbox.event."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use super::configurations;
+    use crate::cdc::case::cases;
+
+    #[test]
+    fn the_goldens_are_of_these_configurations_and_cases() -> anyhow::Result<()> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../goldens");
+        let mut known: BTreeSet<String> = cases()?.into_iter().map(|case| case.name).collect();
+        known.insert("snapshot".into());
+        let mut files = 0;
+
+        for configuration in configurations() {
+            let file = folder.join(format!("{}.ndjson", configuration.name()));
+            let text = fs::read_to_string(&file)?;
+            let mut lines = text.lines().map(serde_json::from_str::<Value>);
+
+            let head = lines.next().transpose()?.unwrap_or_default();
+            assert_eq!(head["configuration"], configuration.name());
+            let settings = json!(configuration.connector().settings());
+            assert_eq!(head["connector"], settings, "{}", configuration.name());
+            for line in lines {
+                let case = line?["case"].as_str().unwrap_or_default().to_owned();
+                assert!(known.contains(&case), "{case} in {}", configuration.name());
+            }
+            files += 1;
+        }
+
+        let goldens = fs::read_dir(folder)?
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().extension().is_some_and(|e| e == "ndjson"));
+        assert_eq!(goldens.count(), files, "files of no configuration");
+        Ok(())
+    }
+
+    #[test]
+    fn a_topic_belongs_to_one_configuration() {
+        let all = configurations();
+
+        for topic in [
+            "wrapped.public.users",
+            "wrapped-key.public.users",
+            "outbox.event.order",
+            "outbox-expanded.order",
+            "__debezium-heartbeat.incremental",
+        ] {
+            let owners = all.iter().filter(|one| one.owns(topic)).count();
+            assert_eq!(owners, 1, "{topic}");
+        }
     }
 }

@@ -91,7 +91,7 @@ INSERT INTO numbers VALUES (1, true, 1, 1, 1, 1, 1.5, 2.5, 12.34, 7, 0.000000000
 -- Numbers that are none. Debezium has no word for them in some modes.
 CREATE TABLE not_numbers (id int PRIMARY KEY, price numeric(10, 2), unscaled numeric, single real, double double precision);
 
--- Only in modes that have a word for it.
+-- `numeric` has an infinity only without a scale.
 CREATE TABLE infinite_decimals (id int PRIMARY KEY, unscaled numeric);
 
 CREATE TABLE texts (
