@@ -159,7 +159,7 @@ impl Operation {
         }
     }
 
-    fn of_code(code: &str) -> Self {
+    pub(crate) fn of_code(code: &str) -> Self {
         match code {
             "c" => Self::Create,
             "r" => Self::Read,
