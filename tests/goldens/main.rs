@@ -1,6 +1,7 @@
 //! Every record that the real pipeline wrote is read: by the types of the library, and by the structs that
 //! `kafka-runtime rows` prints for its tables.
 
+mod filter;
 mod golden;
 mod identity;
 mod kinds;
