@@ -4,7 +4,9 @@
 //! them hurt the worker that carries everybody's changes.
 
 mod arrival;
+mod handlers;
 mod restart;
+mod service;
 mod stage;
 
 use std::process::ExitCode;
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
         .init();
     let suite = Suite::new(Pipeline::builder()).one_at_a_time();
     let suite = arrival::add(suite);
+    let suite = handlers::add(suite);
     let suite = restart::add(suite);
     suite.run()
 }

@@ -86,7 +86,6 @@ impl<'a> Stage<'a> {
     }
 
     /// Returns the configuration of a service that consumes the changes in this group, from the beginning.
-    #[expect(dead_code, reason = "for the tests with handlers")]
     pub(crate) fn config(&self, group_id: &str) -> Config {
         Config::new()
             .bootstrap_servers(self.pipeline.kafka().bootstrap_servers())
