@@ -4,7 +4,11 @@
 //! them hurt the worker that carries everybody's changes.
 
 mod arrival;
+mod columns;
+mod filter;
+mod form;
 mod handlers;
+mod message;
 mod restart;
 mod service;
 mod stage;
@@ -24,6 +28,10 @@ fn main() -> ExitCode {
     let suite = Suite::new(Pipeline::builder()).one_at_a_time();
     let suite = arrival::add(suite);
     let suite = handlers::add(suite);
+    let suite = columns::add(suite);
+    let suite = filter::add(suite);
+    let suite = form::add(suite);
+    let suite = message::add(suite);
     let suite = restart::add(suite);
     suite.run()
 }

@@ -117,6 +117,20 @@ impl Seen {
         }
     }
 
+    /// Waits until there are this many lines.
+    #[track_caller]
+    pub(crate) fn count(&self, lines: usize) -> impl Future<Output = Result<(), BoxError>> {
+        let waited = eventually(LIMIT, async move || self.lines().len() >= lines);
+        async move {
+            match waited.await {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    Err(format!("{error}: {} of {lines} lines", self.lines().len()).into())
+                }
+            }
+        }
+    }
+
     fn lines(&self) -> MutexGuard<'_, Vec<String>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
