@@ -137,7 +137,10 @@ async fn on_page(event: DatabaseEvent<Page>, seen: State<Seen>) {
         return;
     };
     let body = page.body.as_option().map(String::len);
-    let links = page.links.as_option().map(|links| links.as_ref().map(|links| links.0.len()));
+    let links = page
+        .links
+        .as_option()
+        .map(|links| links.as_ref().map(|links| links.0.len()));
     let Page { id, title, .. } = page;
     seen.push(format!("{id} {title}: body {body:?}, links {links:?}"));
 }

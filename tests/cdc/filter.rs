@@ -53,7 +53,10 @@ async fn operations(pipeline: &Pipeline) -> TestResult {
     let schema = "CREATE TABLE users (id bigint PRIMARY KEY, email text NOT NULL, name text, visits int NOT NULL DEFAULT 0);
         ALTER TABLE users REPLICA IDENTITY FULL";
     let stage = Stage::set(pipeline, "filters", schema).await?;
-    let handlers = [attribute_handler("on_gone")?, attribute_handler("on_renamed")?];
+    let handlers = [
+        attribute_handler("on_gone")?,
+        attribute_handler("on_renamed")?,
+    ];
     let service = Service::start(&stage, handlers).await?;
 
     stage

@@ -2,9 +2,7 @@
 
 use kafka_runtime::{DatabaseEvent, FlatChange, FlatEvent, Handler, Key, Ordering, State};
 use serde::Deserialize;
-use test_support::{
-    Deletes, Pipeline, PipelineBuilder, PostgresConnector, Suite, TestResult,
-};
+use test_support::{Deletes, Pipeline, PipelineBuilder, PostgresConnector, Suite, TestResult};
 
 use crate::service::{Seen, Service};
 use crate::stage::Stage;
@@ -31,7 +29,8 @@ struct UserKey {
     id: i64,
 }
 
-const USERS: &str = "CREATE TABLE users (id bigint PRIMARY KEY, payload text NOT NULL, op int, schema text)";
+const USERS: &str =
+    "CREATE TABLE users (id bigint PRIMARY KEY, payload text NOT NULL, op int, schema text)";
 
 const STATEMENTS: &str = "INSERT INTO users VALUES (7, 'a', NULL, '{}');
     UPDATE users SET payload = 'b', op = 1;

@@ -9,6 +9,8 @@ mod filter;
 mod form;
 mod handlers;
 mod message;
+mod migration;
+mod outage;
 mod restart;
 mod service;
 mod stage;
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
     let suite = filter::add(suite);
     let suite = form::add(suite);
     let suite = message::add(suite);
+    let suite = migration::add(suite);
+    let suite = outage::add(suite);
     let suite = restart::add(suite);
     suite.run()
 }

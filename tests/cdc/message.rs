@@ -98,10 +98,7 @@ async fn outbox(pipeline: &Pipeline) -> TestResult {
     let schema = "CREATE TABLE outbox (id uuid PRIMARY KEY, aggregatetype text NOT NULL, aggregateid text NOT NULL,
         type text NOT NULL, payload jsonb NOT NULL)";
     let stage = Stage::set_with(pipeline, &Stage::any_name(), schema, |connector| {
-        let placement = (
-            "table.fields.additional.placement",
-            "type:header:eventType",
-        );
+        let placement = ("table.fields.additional.placement", "type:header:eventType");
         connector.outbox("public.outbox", &[placement])
     })
     .await?;
@@ -136,7 +133,8 @@ async fn on_row(event: DatabaseEvent<serde_json::Value>, seen: State<Seen>) -> a
     let Some(transaction) = &event.transaction else {
         anyhow::bail!("no transaction");
     };
-    let same = event.source.tx_id.as_ref().and_then(|id| id.as_u64()) == transaction.tx_id().parse().ok();
+    let same =
+        event.source.tx_id.as_ref().and_then(|id| id.as_u64()) == transaction.tx_id().parse().ok();
     seen.push(format!(
         "{} {} {} {same}",
         transaction.tx_id(),
@@ -153,7 +151,10 @@ async fn on_marker(marker: TransactionMarker, seen: State<Seen>) {
         .map(|table| format!("{}={}", table.data_collection, table.event_count))
         .collect();
     let (id, status) = (marker.tx_id(), &marker.status);
-    seen.push(format!("{id} {status:?} {:?} {tables:?}", marker.event_count));
+    seen.push(format!(
+        "{id} {status:?} {:?} {tables:?}",
+        marker.event_count
+    ));
 }
 
 async fn transactions(pipeline: &Pipeline) -> TestResult {
