@@ -14,6 +14,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Vis
 use serde_json::value::RawValue;
 
 use crate::column::is_unavailable;
+use crate::connect;
 use crate::event::Operation;
 
 /// The operations and columns that a handler was told to look at.
@@ -135,16 +136,10 @@ impl<'v> Seen<'v> {
         };
         // What is not JSON to its last byte has to reach whoever says so.
         let text = simdutf8::basic::from_utf8(bytes).ok();
+        let text = text.map(|text| connect::payload(text).unwrap_or(text));
         match text.and_then(|text| serde_json::from_str(text).ok()) {
             Some(Found::Null) => Self::Tombstone,
-            Some(Found::Object(fields)) => match fields.wrapped() {
-                Some(payload) => match serde_json::from_str(payload.get()) {
-                    Ok(Found::Null) => Self::Tombstone,
-                    Ok(Found::Object(fields)) => fields.seen(),
-                    Err(_) => Self::Unknown,
-                },
-                None => fields.seen(),
-            },
+            Some(Found::Object(fields)) => fields.seen(),
             None => Self::Unknown,
         }
     }
@@ -162,37 +157,34 @@ struct Fields<'v> {
     op: Option<&'v RawValue>,
     before: Option<&'v RawValue>,
     after: Option<&'v RawValue>,
-    has_source: bool,
+    source: Option<&'v RawValue>,
     flattened_op: Option<&'v RawValue>,
     is_deleted: Option<&'v RawValue>,
-    has_schema: bool,
-    payload: Option<&'v RawValue>,
-    /// How many fields there are.
-    count: usize,
 }
 
 impl<'v> Fields<'v> {
-    /// Returns what `schemas.enable` has wrapped. A table may have columns of these names, too: then there are others.
-    fn wrapped(&self) -> Option<&'v RawValue> {
-        self.payload.filter(|_| self.has_schema && self.count == 2)
-    }
-
+    /// A table may have columns of all these names, too: so an envelope has an object where its rows and its source are.
     fn seen(self) -> Seen<'v> {
-        // A table may have a column called `op`, too.
-        let is_envelope = self.before.is_some() || self.after.is_some() || self.has_source;
-        if let Some(op) = self.op.filter(|_| is_envelope).and_then(operation) {
-            let rows = Rows {
-                before: self.before,
-                after: self.after,
-            };
-            return Seen::Event(op, rows);
-        }
-        let is_deleted = self.is_deleted.map(RawValue::get);
+        // The transform writes a string.
+        let is_deleted = self.is_deleted.map(|raw| raw.get().trim_matches('"'));
         match (is_deleted, self.flattened_op.and_then(operation)) {
-            (Some(r#""true""#), _) => Seen::Flattened(Operation::Delete),
-            (_, Some(op)) => Seen::Flattened(op),
-            (Some(r#""false""#), None) => Seen::FlattenedRow,
-            (_, None) => Seen::Unknown,
+            (Some("true"), _) => return Seen::Flattened(Operation::Delete),
+            (_, Some(op)) => return Seen::Flattened(op),
+            (Some("false"), None) => return Seen::FlattenedRow,
+            (_, None) => {}
+        }
+        let objects = [self.before, self.after, self.source];
+        let mut objects = objects.iter().flatten();
+        let is_envelope = objects.any(|raw| raw.get().starts_with('{'));
+        match self.op.filter(|_| is_envelope).and_then(operation) {
+            Some(op) => {
+                let rows = Rows {
+                    before: self.before,
+                    after: self.after,
+                };
+                Seen::Event(op, rows)
+            }
+            None => Seen::Unknown,
         }
     }
 }
@@ -214,8 +206,6 @@ enum Name {
     FlattenedOp,
     #[serde(rename = "__deleted")]
     IsDeleted,
-    Schema,
-    Payload,
     #[serde(other)]
     Other,
 }
@@ -242,22 +232,13 @@ impl<'de> Visitor<'de> for FoundVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::default();
         while let Some(name) = map.next_key()? {
-            fields.count += 1;
             match name {
                 Name::Op => once(&mut fields.op, map.next_value()?)?,
                 Name::Before => once(&mut fields.before, map.next_value()?)?,
                 Name::After => once(&mut fields.after, map.next_value()?)?,
                 Name::FlattenedOp => once(&mut fields.flattened_op, map.next_value()?)?,
                 Name::IsDeleted => once(&mut fields.is_deleted, map.next_value()?)?,
-                Name::Payload => once(&mut fields.payload, map.next_value()?)?,
-                Name::Schema => {
-                    fields.has_schema = true;
-                    map.next_value::<IgnoredAny>()?;
-                }
-                Name::Source => {
-                    fields.has_source = true;
-                    map.next_value::<IgnoredAny>()?;
-                }
+                Name::Source => once(&mut fields.source, map.next_value()?)?,
                 Name::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }

@@ -441,7 +441,8 @@ impl Handler {
     /// or has an operation that this version does not know. So the option does nothing for other payloads than events,
     /// but that their null values are tombstones.
     ///
-    /// A change of the primary key is a delete and a create, not an update.
+    /// A change of the primary key, or of the index of `REPLICA IDENTITY USING INDEX`, is a delete and a create, not an
+    /// update.
     ///
     /// ```
     /// use kafka_core::{Change, DatabaseEvent, Handler, Operation};
@@ -470,13 +471,13 @@ impl Handler {
     /// call, as there. Names are those of the JSON, exactly; values are compared as the connector has written them.
     ///
     /// An update also passes where nobody can know:
-    /// - it has no old row. **PostgreSQL sends one only under `REPLICA IDENTITY FULL`**; under the default identity, only a
+    /// - it has no old row. **PostgreSQL sends one only under `REPLICA IDENTITY FULL`**; under another identity, only a
     ///   column whose large value the update did not touch (TOAST) is known to be unchanged;
     /// - a column is missing from one of the rows, perhaps because its name is misspelt;
     /// - it is flattened (`ExtractNewRecordState`), and so has no old row.
     ///
-    /// And it can be wrong where the connector is: under `REPLICA IDENTITY USING INDEX` the old row's other columns are made
-    /// up; and a NULL is sent as the column's default, unless `value.converter.replace.null.with.default=false`.
+    /// And it cannot see what the connector does not say: a NULL that became the column's default, or the other way round,
+    /// is sent as the default before and after, unless `value.converter.replace.null.with.default=false`.
     ///
     /// ```
     /// # use kafka_core::{DatabaseEvent, Handler, Operation};

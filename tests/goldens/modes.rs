@@ -7,7 +7,7 @@ use kafka_runtime::column::{
     Bits, Bytes, Date, Decimal, DecimalText, Double, HexBytes, Hstore, Interval, Micros, Millis,
     Moment, Nanos, Time, Timestamp, Toast, VariableScaleDecimal, ZonedTime,
 };
-use kafka_runtime::{DatabaseEvent, FlatEvent, FromRecord};
+use kafka_runtime::{Change, DatabaseEvent, FlatEvent, FromRecord};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -22,11 +22,10 @@ fn rows<T: DeserializeOwned>(name: &str, table: &str) -> BTreeMap<(String, Strin
             Ok(event) => event,
             Err(error) => panic!("{name} {}: {error}", golden.case),
         };
-        let after = match event.change {
-            kafka_runtime::Change::Create { after }
-            | kafka_runtime::Change::Read { after }
-            | kafka_runtime::Change::Update { after, .. } => after,
-            _ => return None,
+        let (Change::Create { after } | Change::Read { after } | Change::Update { after, .. }) =
+            event.change
+        else {
+            return None;
         };
         let case = format!("{} {}", golden.case, event.source.table);
         Some(((case, golden.key.clone().unwrap_or_default()), after))
@@ -215,7 +214,7 @@ fn rounded(moment: Moment, unit: i64) -> Moment {
     }
 }
 
-fn by_default(row: Times, unit: i64) -> AllTimes {
+fn by_default(row: &Times, unit: i64) -> AllTimes {
     let nanos = |nanos: Option<i64>| nanos.map(|nanos| nanos / unit * unit);
     let times = [
         row.t0.map(Time::nanos),
@@ -237,13 +236,13 @@ fn times_are_the_same_in_every_unit() {
         "time-connect",
         "times",
         |row: InUnits<Millis, Millis>| row.values(1_000_000),
-        |row: Times| by_default(row, 1_000_000),
+        |row: Times| by_default(&row, 1_000_000),
     );
     compare(
         "time-microseconds",
         "times",
         |row: InUnits<Micros, Micros>| row.values(1),
-        |row: Times| by_default(row, 1),
+        |row: Times| by_default(&row, 1),
     );
 }
 
@@ -259,7 +258,7 @@ fn times_in_text_are_the_same_but_for_24_hours() {
             let is_midnight = row
                 .t0
                 .is_some_and(|time| time.nanos() == 86_400_000_000_000);
-            let (day, times, zoned, moments) = by_default(row, 1);
+            let (day, times, zoned, moments) = by_default(&row, 1);
             let times = if is_midnight {
                 [Some(0); 3]
             } else {
@@ -280,7 +279,7 @@ fn times_in_nanoseconds_are_the_same_within_their_range() {
             assert_ne!(row.ts6.map(|at| *at), default.ts6.map(|at| *at));
             continue;
         }
-        assert_eq!(row.values(1), by_default(default, 1), "{at:?}");
+        assert_eq!(row.values(1), by_default(&default, 1), "{at:?}");
     }
 }
 

@@ -1,6 +1,5 @@
 //! `rows.rs` is what `kafka-runtime rows` prints for the tables of the goldens.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
@@ -47,14 +46,7 @@ fn the_structs_are_those_that_the_command_prints() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let mut printed = String::new();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let (head, rest) = text.split_once("\n\n").unwrap();
-    write!(
-        printed,
-        "{head}\n#![allow(dead_code, missing_docs, reason = \"as printed\")]\n\n{rest}"
-    )
-    .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens/rows.rs");
     if env::var("ROWS").is_ok_and(|what| what == "print") {
         fs::write(&file, &printed).unwrap();

@@ -1,5 +1,4 @@
 // Printed by `kafka-runtime rows` 0.1.0.
-#![allow(dead_code, missing_docs, reason = "as printed")]
 
 use kafka_runtime::column::{
     Bits, Bytes, Date, Decimal, Double, Interval, JsonText, Micros, Millis, Point, Real, Time,
@@ -20,6 +19,19 @@ pub struct RowBytes {
 /// The key of `public.bytes`: take `Key<RowBytesKey>`, and `before.key::<RowBytesKey>()` of an old row.
 #[derive(Debug, Clone, serde::Deserialize, PartialEq, serde::Serialize)]
 pub struct RowBytesKey {
+    pub id: i32,
+}
+
+/// A row of `public.infinite_decimals`: take `DatabaseEvent<InfiniteDecimals>`.
+#[derive(Debug, Clone, serde::Deserialize, PartialEq, serde::Serialize)]
+pub struct InfiniteDecimals {
+    pub id: i32,
+    pub unscaled: Option<VariableScaleDecimal>,
+}
+
+/// The key of `public.infinite_decimals`: take `Key<InfiniteDecimalsKey>`, and `before.key::<InfiniteDecimalsKey>()` of an old row.
+#[derive(Debug, Clone, serde::Deserialize, PartialEq, serde::Serialize)]
+pub struct InfiniteDecimalsKey {
     pub id: i32,
 }
 

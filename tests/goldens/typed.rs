@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::golden::{Configuration, Golden};
 use crate::rows::{
-    Keyless, Lookalike, LookalikeKey, Members, MembersKey, NotNumbers, NotNumbersKey, Numbers,
-    NumbersKey, OddKeys, OddKeysKey, OddNames, OddNamesKey, RowBytes, RowBytesKey, Structures,
-    StructuresKey, Texts, TextsKey, Times, TimesKey, Truncated, TruncatedKey, Users, UsersFull,
-    UsersFullKey, UsersKey,
+    InfiniteDecimals, InfiniteDecimalsKey, Keyless, Lookalike, LookalikeKey, Members, MembersKey,
+    NotNumbers, NotNumbersKey, Numbers, NumbersKey, OddKeys, OddKeysKey, OddNames, OddNamesKey,
+    RowBytes, RowBytesKey, Structures, StructuresKey, Texts, TextsKey, Times, TimesKey, Truncated,
+    TruncatedKey, Users, UsersFull, UsersFullKey, UsersKey,
 };
 
 /// True if JSON says the same, in another spelling at most.
@@ -123,6 +123,7 @@ macro_rules! tables {
 
 tables! {
     bytes: "bytes" RowBytes, RowBytesKey;
+    infinite_decimals: "infinite_decimals" InfiniteDecimals, InfiniteDecimalsKey;
     keyless: "keyless" Keyless;
     lookalike: "lookalike" Lookalike, LookalikeKey;
     members: "members" Members, MembersKey;

@@ -7,16 +7,8 @@ const CODES_OF_OPERATIONS: [&str; 6] = ["c", "r", "u", "d", "t", "m"];
 const SOURCE: &str = r#"{"connector":"postgresql","lsn":1,"tags":[["a"],{"b":{}}]}"#;
 
 fn operations(codes: &str) -> Vec<Operation> {
-    let code = |c: char| match c {
-        'c' => Operation::Create,
-        'r' => Operation::Read,
-        'u' => Operation::Update,
-        'd' => Operation::Delete,
-        't' => Operation::Truncate,
-        'm' => Operation::Message,
-        _ => Operation::Other,
-    };
-    codes.chars().map(code).collect()
+    let codes = codes.chars().map(String::from);
+    codes.map(|code| Operation::of_code(&code)).collect()
 }
 
 fn ops(codes: &str) -> ChangeFilter {
@@ -113,11 +105,12 @@ fn what_is_no_event_passes() {
         "\"d\"",
         "{}",
         r#"{"id":1,"op":"d"}"#,
-        r#"{"id":1,"op":7,"before":null}"#,
+        r#"{"id":1,"op":7,"before":{}}"#,
         r#"{"op":null,"source":{}}"#,
         r#"{"before":null,"after":null,"source":{}}"#,
-        r#"{"op":"d","op":"d","before":null}"#,
-        r#"{"op":"d","before":null,"before":null}"#,
+        r#"{"op":"d","before":null,"after":"x","source":7}"#,
+        r#"{"op":"d","op":"d","before":{}}"#,
+        r#"{"op":"d","before":{},"before":{}}"#,
         r#"{"schema":{},"payload":7}"#,
         r#"{"schema":{},"payload":{}}"#,
         &whole[..whole.len() - 1],
@@ -165,7 +158,7 @@ fn a_table_may_have_columns_with_the_names_of_the_envelope() {
     let row = r#"{"schema":"s","payload":{"op":"c","before":1},"op":"c","before":1,"after":2}"#;
     let json = envelope("d", row, "null");
     let flattened = r#"{"schema":"s","payload":{"op":"d","before":null},"__op":"u"}"#;
-    let with_op = r#"{"op":7,"source":{},"__op":"u","__deleted":"false"}"#;
+    let with_op = r#"{"op":"d","before":{},"source":{},"__op":"u","__deleted":"false"}"#;
 
     assert!(!takes(&ops("c"), &json));
     assert!(takes(&ops("d"), &json));
@@ -175,7 +168,7 @@ fn a_table_may_have_columns_with_the_names_of_the_envelope() {
         assert!(takes(&ops("u"), json), "{json}");
     }
     // Only the outermost pair is of the converter.
-    let pair = r#"{"schema":"s","payload":{"op":"d","before":null}}"#;
+    let pair = r#"{"schema":{},"payload":{"op":"d","before":{}}}"#;
     assert!(takes(&ops("c"), &wrapped(pair)));
 }
 
@@ -187,6 +180,7 @@ fn a_flattened_row_goes_by_what_it_says_of_itself() {
         (r#""__op":"u","__deleted":"false""#, "u"),
         (r#""__op":"d","__deleted":"true""#, "d"),
         (r#""__deleted":"true""#, "d"),
+        (r#""__deleted":true"#, "d"),
         // Not deleted: it may be any of these.
         (r#""__deleted":"false""#, "cru"),
         // It does not say.
@@ -297,11 +291,16 @@ fn only_updates_are_looked_into() {
 
 #[test]
 fn a_large_value_that_the_update_did_not_touch_is_unchanged() {
-    for form in [
+    let forms = [
         r#""__debezium_unavailable_value""#,
+        r#""X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==""#,
         r#"["__debezium_unavailable_value"]"#,
+        "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,97,108,117,101]",
+        r#"["b68a35a7-17ad-35b3-af2a-ae46edb4545a"]"#,
         r#"{"__debezium_unavailable_value":"__debezium_unavailable_value"}"#,
-    ] {
+        r#""{\"__debezium_unavailable_value\":\"__debezium_unavailable_value\"}""#,
+    ];
+    for form in forms {
         let after = format!(r#"{{"id":1,"bio":{form}}}"#);
         let before = r#"{"id":1,"bio":"long"}"#;
 
@@ -316,6 +315,10 @@ fn a_large_value_that_the_update_did_not_touch_is_unchanged() {
         );
         assert!(takes(&changed(&["bio", "id"]), &update("null", &after)));
     }
+    // Of other types it is null, which says nothing.
+    let after = r#"{"bio":null}"#;
+    assert!(takes(&changed(&["bio"]), &update("null", after)));
+    assert!(takes(&changed(&["bio"]), &update(r#"{"bio":"x"}"#, after)));
 }
 
 #[test]

@@ -145,7 +145,7 @@ const HEX: Encoded = Encoded {
 
 bytes!(Bytes, BASE64, |bytes| STANDARD.encode(bytes));
 bytes!(Bits, BASE64, |bytes| STANDARD.encode(bytes));
-bytes!(HexBytes, HEX, |bytes| bytes
-    .iter()
-    .map(|byte| format!("{byte:02x}"))
-    .collect());
+bytes!(HexBytes, HEX, |bytes| bytes.iter().fold(
+    String::with_capacity(bytes.len() * 2),
+    |text, byte| text + &format!("{byte:02x}")
+));

@@ -1,7 +1,7 @@
 //! A decimal number of any size.
 
 use std::cmp::Ordering;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 /// The value of a `numeric`: exact, of any size, with its scale; or one of PostgreSQL's special values.
@@ -316,11 +316,10 @@ fn decimal_digits(bytes: &[u8]) -> String {
             limbs.push(carry);
         }
     }
-    let mut digits: String = limbs
-        .iter()
-        .rev()
-        .map(|limb| format!("{limb:09}"))
-        .collect();
+    let mut digits = String::with_capacity(limbs.len() * 9);
+    for limb in limbs.iter().rev() {
+        let _ = write!(digits, "{limb:09}");
+    }
     let zeros = digits.len() - digits.trim_start_matches('0').len();
     digits.drain(..zeros.min(digits.len() - 1));
     digits

@@ -90,7 +90,7 @@ fn bound<'m>(text: &'m str, ends: &str) -> Option<(Option<String>, &'m str)> {
                 return Some((is_there.then_some(value), &text[at..]));
             }
             '"' if is_quoted && chars.next_if(|(_, next)| *next == '"').is_some() => {
-                value.push('"')
+                value.push('"');
             }
             '"' => (is_quoted, is_there) = (!is_quoted, true),
             '\\' => {

@@ -21,7 +21,7 @@ use crate::field;
 /// |---|---|---|---|
 /// | `DEFAULT` (the primary key) | absent | the key is true, the rest is made up | [`key`](Self::key) |
 /// | `FULL` | complete | complete | [`parse`](Self::parse) |
-/// | `USING INDEX` | absent, unless a column of the index changed | the columns of the index are true | [`column`](Self::column) |
+/// | `USING INDEX` | absent | the columns of the index are true | [`column`](Self::column) |
 ///
 /// `ALTER TABLE users REPLICA IDENTITY FULL` makes PostgreSQL write whole old rows; nothing in the event says which
 /// identity the table has.

@@ -63,7 +63,7 @@ pub(crate) struct RowsArgs {
     #[arg(long, help_heading = "What is printed")]
     uuid: bool,
 
-    /// Derive this, too (repeatable): PartialEq, serde::Serialize, …
+    /// Derive this, too, such as `PartialEq` (repeatable)
     #[arg(long, value_name = "TRAIT", help_heading = "What is printed")]
     derive: Vec<String>,
 

@@ -10,6 +10,7 @@ use super::table::{Column, Kind, Table};
 
 /// The connector's settings that decide how columns are sent.
 #[derive(Args)]
+#[expect(clippy::struct_field_names, reason = "as the connector calls them")]
 #[command(next_help_heading = "The connector's settings, of the same name")]
 pub(crate) struct Settings {
     #[arg(
