@@ -93,6 +93,21 @@ impl<'a> Stage<'a> {
             .group_id(group_id)
     }
 
+    /// Waits until Connect has noted down that the connector sent a change that was not part of its snapshot.
+    pub(crate) async fn wait_noted(&self) -> Result<(), BoxError> {
+        let key = format!(r#"["{}","#, self.connector.prefix());
+        eventually(LIMIT, async || {
+            let noted = self.topics.read_all("connect-cluster-offsets").await;
+            noted.unwrap_or_default().iter().any(|record| {
+                let offset = event(record).unwrap_or_default();
+                // The rows of a snapshot have `READ`, or none.
+                record.key_text().starts_with(&key) && offset["messageType"] == "INSERT"
+            })
+        })
+        .await?;
+        Ok(())
+    }
+
     /// Ends the worker of Kafka Connect as a power cut would, starts it again, and waits until the connector streams.
     pub(crate) async fn restart_connect(&self) -> Result<(), BoxError> {
         let connect = self.pipeline.connect();

@@ -20,6 +20,9 @@ use crate::record::Record;
 /// `TRUNCATE` and all rows of a snapshot. `source.sequence` is no part of it: it holds the same position, and that of the
 /// commit before, which a connector that starts again does not know or knows another one of.
 ///
+/// What a snapshot reads (`r`) has an identity of its own, not that of the insert: a connector that was killed before it had
+/// noted down anything reads one again.
+///
 /// Take it as `Option<ChangeId>`. It is `None` where nothing tells a change from another one, so that to skip it as known would
 /// lose it: a record without a key (no primary key), without a position (tombstones, rows of an incremental snapshot, other
 /// connectors, flattened records without `add.fields=op,lsn`), or that is no change event.
