@@ -43,7 +43,7 @@ macro_rules! keeps_its_promises {
 
 keeps_its_promises!(
     quickstart, state, groups, builder, manager, errors, produce, unit_test, test_kit, extractors,
-    observe, redrive, batch,
+    observe, redrive, batch, cdc,
 );
 
 #[test]

@@ -4,7 +4,15 @@
 //! them hurt the worker that carries everybody's changes.
 
 mod arrival;
+mod columns;
+mod filter;
+mod form;
+mod handlers;
+mod message;
+mod migration;
+mod outage;
 mod restart;
+mod service;
 mod stage;
 
 use std::process::ExitCode;
@@ -21,6 +29,13 @@ fn main() -> ExitCode {
         .init();
     let suite = Suite::new(Pipeline::builder()).one_at_a_time();
     let suite = arrival::add(suite);
+    let suite = handlers::add(suite);
+    let suite = columns::add(suite);
+    let suite = filter::add(suite);
+    let suite = form::add(suite);
+    let suite = message::add(suite);
+    let suite = migration::add(suite);
+    let suite = outage::add(suite);
     let suite = restart::add(suite);
     suite.run()
 }

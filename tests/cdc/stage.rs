@@ -86,12 +86,26 @@ impl<'a> Stage<'a> {
     }
 
     /// Returns the configuration of a service that consumes the changes in this group, from the beginning.
-    #[expect(dead_code, reason = "for the tests with handlers")]
     pub(crate) fn config(&self, group_id: &str) -> Config {
         Config::new()
             .bootstrap_servers(self.pipeline.kafka().bootstrap_servers())
             .ssl(false)
             .group_id(group_id)
+    }
+
+    /// Waits until Connect has noted down that the connector sent a change that was not part of its snapshot.
+    pub(crate) async fn wait_noted(&self) -> Result<(), BoxError> {
+        let key = format!(r#"["{}","#, self.connector.prefix());
+        eventually(LIMIT, async || {
+            let noted = self.topics.read_all("connect-cluster-offsets").await;
+            noted.unwrap_or_default().iter().any(|record| {
+                let offset = event(record).unwrap_or_default();
+                // The rows of a snapshot have `READ`, or none.
+                record.key_text().starts_with(&key) && offset["messageType"] == "INSERT"
+            })
+        })
+        .await?;
+        Ok(())
     }
 
     /// Ends the worker of Kafka Connect as a power cut would, starts it again, and waits until the connector streams.
