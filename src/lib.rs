@@ -42,7 +42,7 @@
 //! | the attribute and its options | [`macro@topic_handler`] |
 //! | payloads: JSON, borrowed, text, bytes, your own | [`FromRecord`], [`Json`], [`Text`], [`Raw`], [`JsonOrText`] |
 //! | rows of a database (Debezium) | [`DatabaseEvent`], [`Change`], [`OldRow`], [`Source`]; flattened: [`FlatEvent`] |
-//! | columns of such rows | [`column`]: decimals, times, JSON, binary, values that were not sent |
+//! | columns of such rows | [`mod@column`]: decimals, times, JSON, binary, values that were not sent |
 //! | what else Debezium sends | [`OutboxEvent`], [`ChangeId`], [`KeyChange`], [`TransactionMarker`], [`Heartbeat`], [`SchemaChange`], [`Signal`] |
 //! | many records at once | [`Batch`], [`BatchRecord`], [`BatchOutcome`], [`Handler::batch`], [`FromBatchContext`] |
 //! | the other arguments | [`FromContext`], [`Key`], [`Headers`], [`RecordMetadata`], [`State`], [`KafkaProducer`], [`CancellationToken`] |
@@ -126,7 +126,7 @@
 //! # Features
 //!
 //! `rdkafka` (default) is the client; `ssl` or `ssl-vendored` adds TLS and SCRAM, `gssapi` Kerberos, `zstd` zstd;
-//! `chrono`, `jiff`, `time`, `rust_decimal` and `bigdecimal` convert [`column`] types;
+//! `chrono`, `jiff`, `time`, `rust_decimal` and `bigdecimal` convert [`mod@column`] types;
 //! `embedded-broker` adds `EmbeddedBroker`, a broker in memory for examples and tests; `testing` adds the test kit, which
 //! runs the engine in a unit test, without librdkafka; `cli` is the command `kafka-runtime`.
 //!
