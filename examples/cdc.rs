@@ -88,7 +88,7 @@ async fn on_user(
             );
         }
         (Change::Delete { .. }, KeyChange::To(new)) => {
-            println!("user {id}: is user {} now", new.id)
+            println!("user {id}: is user {} now", new.id);
         }
         (Change::Create { after } | Change::Read { after }, _) => {
             let (name, since) = (name(&after), &after.created_at);
@@ -258,12 +258,12 @@ fn changes() -> anyhow::Result<Vec<(&'static str, MessagePayload)>> {
     let new = Order {
         id: 99,
         user_id: 7,
-        total: DecimalValue::new(990_00, 2).into(),
+        total: DecimalValue::new(99_000, 2).into(),
         status: Status::New,
         placed_at: noon,
     };
     let corrected = Order {
-        total: DecimalValue::new(1089_00, 2).into(),
+        total: DecimalValue::new(108_900, 2).into(),
         ..new.clone()
     };
     let paid = Order {
