@@ -218,9 +218,8 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// The name of a field of a JSON object, borrowed where it has no escapes.
-#[derive(Deserialize)]
-pub(crate) struct Name<'m>(#[serde(borrow)] pub(crate) Cow<'m, str>);
+/// The name of a field of a JSON object.
+pub(crate) use crate::column::CowStr as Name;
 
 #[cfg(test)]
 mod tests {

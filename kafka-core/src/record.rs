@@ -773,7 +773,7 @@ mod tests {
 
     #[test]
     fn a_batch_takes_64_kib_or_one_record() {
-        let (small, large) = ([0; 1 << 10], [0; 100 << 10]);
+        let (small, large) = (vec![0; 1 << 10], vec![0; 100 << 10]);
         let mut builder = BatchBuilder::new();
 
         assert!(builder.has_room(&raw(None, Some(&large))));

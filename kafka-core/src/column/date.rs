@@ -10,7 +10,7 @@ use super::civil;
 
 /// A `date`: days since 1970-01-01, or text (`time.precision.mode=isostring`).
 ///
-/// PostgreSQL's `infinity` cannot be told from a date: the connector sends it as a day of the year -5877521.
+/// PostgreSQL's infinities arrive as days that it cannot hold, see [`is_infinite`](Self::is_infinite).
 ///
 /// ```
 /// # use kafka_core::column::Date;
@@ -33,6 +33,19 @@ impl Date {
     /// Returns the days since 1970-01-01.
     pub fn days(self) -> i32 {
         self.days
+    }
+
+    /// True for a day before 4713 BC or after 5874897 AD, which PostgreSQL cannot hold ("Date/Time Types", 8.5 in its manual):
+    /// the connector sends `infinity` and `-infinity` as such days, another one in a snapshot than later.
+    ///
+    /// ```
+    /// # use kafka_core::column::Date;
+    /// assert!(serde_json::from_str::<Date>("-2147472692")?.is_infinite());
+    /// assert!(!serde_json::from_str::<Date>("17424")?.is_infinite());
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn is_infinite(self) -> bool {
+        !(-2_440_588..=2_145_031_948).contains(&self.days)
     }
 
     /// Returns the year; 0 is the year before 1 (1 BC).

@@ -173,6 +173,9 @@ impl Serialize for DecimalText {
     }
 }
 
+/// The most digits that PostgreSQL's `numeric` has after the point ("Arbitrary Precision Numbers", 8.1.2 in its manual).
+const MOST_SCALE: u32 = 16_383;
+
 #[derive(Serialize, Deserialize)]
 struct Scaled {
     scale: u32,
@@ -187,7 +190,8 @@ impl<'de> Deserialize<'de> for VariableScaleDecimal {
             Json::Text(text) => Err(unfit(&text, expected)),
             Json::Object(json) => {
                 let scaled = serde_json::from_str::<Scaled>(json).ok();
-                let value = scaled.and_then(|Scaled { scale, value }| {
+                let value = scaled.filter(|one| one.scale <= MOST_SCALE);
+                let value = value.and_then(|Scaled { scale, value }| {
                     DecimalValue::from_bytes(&STANDARD.decode(value).ok()?, scale)
                 });
                 let unfit = || D::Error::invalid_value(Unexpected::Other("an object"), &expected);

@@ -383,7 +383,7 @@ mod tests {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            numbers.push(i128::from(random.cast_signed()) << shift % 64 << (shift / 64));
+            numbers.push(i128::from(random.cast_signed()) << (shift % 64) << (shift / 64));
         }
         for number in numbers {
             let bytes = DecimalValue::new(number, 0).to_bytes(0).unwrap();

@@ -73,6 +73,7 @@
 mod binary;
 mod civil;
 mod convert;
+mod cow_str;
 mod date;
 mod decimal;
 mod decimal_value;
@@ -92,6 +93,7 @@ mod unit;
 
 pub use self::binary::{Bits, Bytes, HexBytes};
 pub use self::convert::OutOfRange;
+pub use self::cow_str::CowStr;
 pub use self::date::Date;
 pub use self::decimal::{Decimal, DecimalText, VariableScaleDecimal};
 pub use self::decimal_value::{DecimalValue, ParseDecimalError};

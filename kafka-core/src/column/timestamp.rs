@@ -12,7 +12,8 @@ use super::{Moment, NumberOrText, Unit};
 /// A `timestamp` without time zone, counted in `U` since 1970-01-01T00:00:00, or text (`time.precision.mode=isostring`).
 ///
 /// `infinity` and `-infinity` are known in milliseconds, in microseconds and in text. In nanoseconds the connector's arithmetic
-/// overflows: what it sends for them, and for years before 1677 and after 2262, is some other moment.
+/// overflows: what it sends for them, and for years before 1677 and after 2262, is some other moment, which is refused where it
+/// is known for that (it is no multiple of 100 ns).
 ///
 /// ```
 /// # use kafka_core::column::{Micros, Moment, Timestamp};
@@ -66,13 +67,14 @@ impl<'de, U: Unit> Deserialize<'de> for Timestamp<U> {
             expected: "a timestamp as a number, or ISO 8601",
             number: |count: i64| {
                 let (infinity, negative_infinity) = U::INFINITY;
-                Some(if count == infinity {
-                    Moment::Infinity
+                if count == infinity {
+                    Some(Moment::Infinity)
                 } else if count == negative_infinity {
-                    Moment::NegativeInfinity
+                    Some(Moment::NegativeInfinity)
                 } else {
-                    Moment::At(i128::from(count) * i128::from(U::NANOS))
-                })
+                    let nanos = i128::from(count) * i128::from(U::NANOS);
+                    U::is_sound(count).then_some(Moment::At(nanos))
+                }
             },
             text: |text: &str| Moment::read(text, false).map(Moment::or_infinity),
         });

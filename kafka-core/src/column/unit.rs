@@ -9,6 +9,12 @@ pub trait Unit: sealed::Sealed {
     /// from PostgreSQL's driver (`PGStatement.DATE_POSITIVE_INFINITY`, `DATE_NEGATIVE_INFINITY`).
     #[doc(hidden)]
     const INFINITY: (i64, i64);
+
+    /// False for what is known to be the outcome of an overflow in the connector.
+    #[doc(hidden)]
+    fn is_sound(_count: i64) -> bool {
+        true
+    }
 }
 
 /// Milliseconds.
@@ -37,6 +43,12 @@ impl Unit for Nanos {
     const NANOS: i64 = 1;
     // The connector's own arithmetic overflows: what it sends is an ordinary number.
     const INFINITY: (i64, i64) = (i64::MAX, i64::MIN);
+
+    /// No database has nanoseconds: PostgreSQL's timestamps end with microseconds, SQL Server's with 100 ns. The other two
+    /// are what the connector makes of `infinity` and `-infinity`, as observed with Debezium 3.2.1.
+    fn is_sound(count: i64) -> bool {
+        count % 100 == 0 && ![-29_575_808_000, 22_375_808_000].contains(&count)
+    }
 }
 
 mod sealed {

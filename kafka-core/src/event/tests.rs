@@ -168,7 +168,7 @@ fn what_is_wrong_with_an_event_is_told_with_its_column() {
             r#"{"id":1,"name":"a","__deleted":"false"}"#,
             "missing field `op` (the record is flattened",
         ),
-        (r#"[1]"#, "invalid type: sequence, expected a change event"),
+        ("[1]", "invalid type: sequence, expected a change event"),
         (
             r#"{"op":"c","payload":{"op":"c","after":{"id":1,"name":"a"}}}"#,
             "duplicate field `payload`",
