@@ -23,8 +23,8 @@
 //! order 99: its key is free
 //! ```
 //!
-//! On the real pipeline, PostgreSQL with Debezium and Kafka, until Ctrl-C; the first command prints the two lines for the
-//! others, each in a terminal of its own:
+//! On the real pipeline, PostgreSQL with Debezium and Kafka, until Ctrl-C. The first command prints the addresses that the
+//! others need, each in a terminal of its own:
 //!
 //! ```sh
 //! cargo harness cdc
@@ -45,6 +45,7 @@ use kafka_runtime::{
     Change, ChangeId, DatabaseEvent, Key, KeyChange, MessagePayload, Runtime, State, topic_handler,
 };
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::support::Cluster;
 
@@ -64,8 +65,9 @@ struct UserKey {
     id: i64,
 }
 
-/// A delete is followed by a tombstone, a null value, for Kafka's compaction: so the payload is an `Option`.
-#[topic_handler("auth.public.users")]
+/// A delete is followed by a tombstone, a null value, for Kafka's compaction: so the payload is an `Option`. A `TRUNCATE` has
+/// no key, and is left out here.
+#[topic_handler("auth.public.users", ops = "c,r,u,d")]
 async fn on_user(
     event: Option<DatabaseEvent<User>>,
     key: Key<UserKey>,
@@ -86,7 +88,7 @@ async fn on_user(
             );
         }
         (Change::Delete { .. }, KeyChange::To(new)) => {
-            println!("user {id}: is user {} now", new.id)
+            println!("user {id}: is user {} now", new.id);
         }
         (Change::Create { after } | Change::Read { after }, _) => {
             let (name, since) = (name(&after), &after.created_at);
@@ -138,7 +140,7 @@ struct OrderKey {
 }
 
 /// Old rows are whole here, `REPLICA IDENTITY FULL`; still they are decoded only when they are asked for.
-#[topic_handler("auth.public.orders")]
+#[topic_handler("auth.public.orders", ops = "c,r,u,d")]
 async fn on_order(event: Option<DatabaseEvent<Order>>, key: Key<OrderKey>) -> anyhow::Result<()> {
     let OrderKey { id } = key.0;
     match event.map(|event| event.change) {
@@ -197,6 +199,11 @@ async fn send_parcel(event: DatabaseEvent<Order>, id: Option<ChangeId>, handled:
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    // Dead letters are told here.
+    tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::WARN)
+        .with_writer(std::io::stderr)
+        .init();
     let cluster = support::cluster()?;
     let runtime = Runtime::builder()
         .config(cluster.config("cdc")?)
@@ -251,12 +258,12 @@ fn changes() -> anyhow::Result<Vec<(&'static str, MessagePayload)>> {
     let new = Order {
         id: 99,
         user_id: 7,
-        total: DecimalValue::new(990_00, 2).into(),
+        total: DecimalValue::new(99_000, 2).into(),
         status: Status::New,
         placed_at: noon,
     };
     let corrected = Order {
-        total: DecimalValue::new(1089_00, 2).into(),
+        total: DecimalValue::new(108_900, 2).into(),
         ..new.clone()
     };
     let paid = Order {

@@ -1,6 +1,8 @@
 //! One change in the forms that connectors give it: bare, with its schema, flattened.
 
-use kafka_runtime::{DatabaseEvent, FlatChange, FlatEvent, Handler, Key, Ordering, State};
+use kafka_runtime::{
+    DatabaseEvent, FlatChange, FlatEvent, Handler, Key, Operation, Ordering, State,
+};
 use serde::Deserialize;
 use test_support::{Deletes, Pipeline, PipelineBuilder, PostgresConnector, Suite, TestResult};
 
@@ -90,7 +92,7 @@ async fn on_row(
         seen.push(format!("tombstone {id}"));
         return Ok(());
     };
-    let op = event.op().map(|op| op.code());
+    let op = event.op().map(Operation::code);
     seen.push(match &event.change {
         FlatChange::Upsert { row } => format!("{op:?} {} {} {:?}", row.id, row.payload, row.op),
         FlatChange::Delete { row } => format!("{op:?} {}", row.key::<UserKey>()?.id),

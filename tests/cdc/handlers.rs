@@ -1,7 +1,7 @@
 //! Handlers react to statements as they run.
 
 use kafka_runtime::{
-    Change, DatabaseEvent, Handler, Key, KeyChange, Ordering, State, topic_handler,
+    Change, DatabaseEvent, Handler, Key, KeyChange, OldRow, Ordering, State, topic_handler,
 };
 use serde::Deserialize;
 use test_support::{Pipeline, PipelineBuilder, Suite, TestResult};
@@ -42,7 +42,7 @@ async fn on_user(
     seen: State<Seen>,
 ) -> anyhow::Result<()> {
     let key = key.0.map(|key| key.id);
-    let mut line = match event.map(|event| event.change) {
+    let line = match event.map(|event| event.change) {
         Some(Change::Create { after }) => format!("created {} {}", after.id, after.email),
         Some(Change::Read { after }) => format!("read {} {}", after.id, after.email),
         Some(Change::Update { before, after }) => {
@@ -58,11 +58,11 @@ async fn on_user(
         None => "tombstone".to_owned(),
         Some(other) => anyhow::bail!("not expected: {other:?}"),
     };
-    match change {
-        KeyChange::From(old) => line += &format!(", was {}", old.id),
-        KeyChange::To(new) => line += &format!(", is {} now", new.id),
-        KeyChange::No => {}
-    }
+    let line = match change {
+        KeyChange::From(old) => format!("{line}, was {}", old.id),
+        KeyChange::To(new) => format!("{line}, is {} now", new.id),
+        KeyChange::No => line,
+    };
     seen.push(match key {
         Some(key) => format!("{key}: {line}"),
         None => line,
@@ -116,7 +116,7 @@ async fn on_full(event: Option<DatabaseEvent<User>>, seen: State<Seen>) -> anyho
         event.changed(|user| &user.id),
         event.changed(|user| &user.email),
     );
-    let old = event.before().map(|old| old.parse()).transpose()?;
+    let old = event.before().map(OldRow::parse).transpose()?;
     let new = event.after().map(|user| user.email.as_str());
     let old = old.as_ref().map(|user| user.email.as_str());
     seen.push(format!("{} {old:?} {new:?} {changed:?}", event.op().code()));

@@ -1,7 +1,7 @@
 //! What services write for others: logical decoding messages, outbox events. And where transactions begin and end.
 
 use kafka_runtime::{
-    Change, DatabaseEvent, Handler, Key, Ordering, OutboxEvent, State, TransactionMarker,
+    Change, DatabaseEvent, Handler, Key, Ordering, OutboxEvent, Scalar, State, TransactionMarker,
 };
 use serde::Deserialize;
 use test_support::{Pipeline, PipelineBuilder, Suite, TestResult};
@@ -134,7 +134,7 @@ async fn on_row(event: DatabaseEvent<serde_json::Value>, seen: State<Seen>) -> a
         anyhow::bail!("no transaction");
     };
     let same =
-        event.source.tx_id.as_ref().and_then(|id| id.as_u64()) == transaction.tx_id().parse().ok();
+        event.source.tx_id.as_ref().and_then(Scalar::as_u64) == transaction.tx_id().parse().ok();
     seen.push(format!(
         "{} {} {} {same}",
         transaction.tx_id(),

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kafka_runtime::{Control, Handler, RunError, Runtime, registered};
+use kafka_runtime::{Control, GroupStatus, Handler, RunError, Runtime, registered};
 use test_support::{Topics, eventually};
 use tokio::task::JoinHandle;
 
@@ -62,7 +62,7 @@ impl Service {
     pub(crate) fn filtered(&self, group_id: &str) -> u64 {
         let groups = self.control.status();
         let of_group = groups.iter().filter(|group| *group.group_id == *group_id);
-        of_group.map(|group| group.filtered()).sum()
+        of_group.map(GroupStatus::filtered).sum()
     }
 
     /// Asks it to stop, and waits until it has: what was handled is committed.
