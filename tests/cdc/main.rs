@@ -11,7 +11,6 @@ mod handlers;
 mod message;
 mod migration;
 mod outage;
-mod restart;
 mod service;
 mod stage;
 
@@ -36,6 +35,5 @@ fn main() -> ExitCode {
     let suite = message::add(suite);
     let suite = migration::add(suite);
     let suite = outage::add(suite);
-    let suite = restart::add(suite);
     suite.run()
 }
