@@ -11,6 +11,7 @@ mod handlers;
 mod message;
 mod migration;
 mod outage;
+mod printed;
 mod service;
 mod stage;
 
@@ -35,5 +36,6 @@ fn main() -> ExitCode {
     let suite = message::add(suite);
     let suite = migration::add(suite);
     let suite = outage::add(suite);
+    let suite = printed::add(suite);
     suite.run()
 }

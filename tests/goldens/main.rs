@@ -7,6 +7,9 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod database;
+#[expect(unreachable_pub, reason = "as it was printed")]
+mod database_rows;
 mod filter;
 mod golden;
 mod identity;

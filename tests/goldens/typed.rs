@@ -1,6 +1,8 @@
 //! Rows as structs: what is written again is what was read.
 
-use kafka_runtime::column::{Bits, Bytes, Date, Hstore, JsonText, Toast, ZonedTimestamp};
+use kafka_runtime::column::{
+    Bits, Bytes, Date, Hstore, JsonText, RangeText, Toast, ZonedTimestamp,
+};
 use kafka_runtime::{BatchRecord, DatabaseEvent, FromRecord};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -35,9 +37,11 @@ pub(crate) fn is_same(written: &Value, sent: &Value) -> bool {
         (Value::String(a), Value::String(b)) => {
             let moment = |text: &str| serde_json::from_value::<ZonedTimestamp>(text.into()).ok();
             let json = |text: &str| serde_json::from_str::<Value>(text).ok();
+            let range = |text: &str| serde_json::from_value::<RangeText<String>>(text.into()).ok();
             a == b
                 || moment(a).is_some_and(|a| Some(a) == moment(b))
                 || json(a).is_some_and(|a| Some(a) == json(b))
+                || range(a).is_some_and(|a| Some(a) == range(b))
         }
         _ => written == sent,
     }
@@ -50,7 +54,7 @@ fn is_same_real(a: Option<f64>, b: Option<f64>) -> bool {
 }
 
 /// Reads all rows of a table, and writes them again; returns how many there were.
-fn rows<T: DeserializeOwned + Serialize + Send>(
+pub(crate) fn rows<T: DeserializeOwned + Serialize + Send>(
     configuration: &Configuration,
     table: &str,
 ) -> usize {
@@ -75,7 +79,10 @@ fn rows<T: DeserializeOwned + Serialize + Send>(
     count
 }
 
-fn keys<K: DeserializeOwned + Serialize>(configuration: &Configuration, table: &str) -> usize {
+pub(crate) fn keys<K: DeserializeOwned + Serialize>(
+    configuration: &Configuration,
+    table: &str,
+) -> usize {
     let of_table = |golden: &&Golden| golden.table() == Some(table) && golden.key.is_some();
     let mut count = 0;
     for golden in configuration.goldens.iter().filter(of_table) {
