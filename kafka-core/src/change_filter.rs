@@ -163,7 +163,8 @@ struct Fields<'v> {
 }
 
 impl<'v> Fields<'v> {
-    /// A table may have columns of all these names, too: so an envelope has an object where its rows and its source are.
+    /// A table may have columns of all these names, too: so an envelope has an object where a row is, or its source
+    /// beside the fields of both rows.
     fn seen(self) -> Seen<'v> {
         // The transform writes a string.
         let is_deleted = self.is_deleted.map(|raw| raw.get().trim_matches('"'));
@@ -173,10 +174,14 @@ impl<'v> Fields<'v> {
             (Some("false"), None) => return Seen::FlattenedRow,
             (_, None) => {}
         }
-        let objects = [self.before, self.after, self.source];
-        let mut objects = objects.iter().flatten();
-        let is_envelope = objects.any(|raw| raw.get().starts_with('{'));
-        match self.op.filter(|_| is_envelope).and_then(operation) {
+        let is_object = |raw: Option<&RawValue>| raw.is_some_and(|raw| raw.get().starts_with('{'));
+        let op = self.op.and_then(operation);
+        // A truncate has neither row, a message not even the fields for them.
+        let has_rows = is_object(self.before) || is_object(self.after);
+        let is_whole =
+            self.before.is_some() && self.after.is_some() || op == Some(Operation::Message);
+        let is_envelope = has_rows || is_whole && is_object(self.source);
+        match op.filter(|_| is_envelope) {
             Some(op) => {
                 let rows = Rows {
                     before: self.before,

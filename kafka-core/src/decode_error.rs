@@ -124,12 +124,43 @@ impl DecodeError {
     }
 
     fn with(mut self, words: impl FnOnce(&str) -> String) -> Self {
-        if let Self::Mismatch { reason, .. } = &mut self {
+        if let Self::Mismatch { reason, .. } | Self::NotJson { reason, .. } = &mut self {
             *reason = words(reason).into();
         }
         self
     }
 }
+
+/// What serde says of a value that it found (`serde::de::Unexpected`), and the column types of theirs.
+const KINDS: [&str; 27] = [
+    "boolean",
+    "integer",
+    "floating point",
+    "character",
+    "string",
+    "byte array",
+    "unit value",
+    "null",
+    "Option value",
+    "newtype struct",
+    "sequence",
+    "map",
+    "enum",
+    "unit variant",
+    "newtype variant",
+    "tuple variant",
+    "struct variant",
+    "number",
+    "text",
+    "a decimal in text",
+    "a decimal with its scale",
+    "what may be base64",
+    "an object",
+    "a number out of range",
+    "text with other JSON",
+    "text that is not JSON",
+    "the placeholder of an unchanged TOAST value",
+];
 
 /// Cuts the values out of serde's fixed sentences; anything else may be a sentence of the user's and is dropped.
 fn without_values(text: &str) -> String {
@@ -151,6 +182,9 @@ fn without_values(text: &str) -> String {
                 .next()
                 .unwrap_or_default()
                 .trim();
+            if expected.is_none() || !KINDS.contains(&kind) {
+                break;
+            }
             let hint = if text.contains("expected a borrowed string") {
                 " (a JSON escape cannot be borrowed as `&str`: use `Cow<'_, str>` with `#[serde(borrow)]`)"
             } else {

@@ -48,9 +48,11 @@ fn explain<'m, T: Deserialize<'m>>(
 ) -> DecodeError {
     let told = DecodeError::from_json(part, std::any::type_name::<T>(), error);
     let shape = Shape::of::<T>();
-    if matches!(shape, Shape::Event) && is_flat(text) {
-        return told
-            .with_advice("the record is flattened (ExtractNewRecordState): take `FlatEvent<_>`");
+    let is_missing = error.to_string().starts_with("missing field");
+    if is_missing && matches!(shape, Shape::Event) && is_flat(text) {
+        return told.with_advice(
+            "no part of an envelope is there: is the record flattened (ExtractNewRecordState)? then take `FlatEvent<_>`",
+        );
     }
     match path(&shape, text, error) {
         Some(path) => told.in_field(&path),
@@ -167,14 +169,14 @@ fn offset(text: &str, error: &serde_json::Error) -> usize {
     lines.map(str::len).sum::<usize>() + error.column()
 }
 
-/// True for a row that was an event once.
+/// True for an object that has nothing of an envelope.
 fn is_flat(text: &str) -> bool {
     let row = connect::payload(text).unwrap_or(text);
-    let has = |fields: Fields<'_>| {
+    let is_envelope = |fields: Fields<'_>| {
         let mut names = fields.0.iter().map(|(name, _)| &**name);
-        names.any(|name| name == "__deleted" || name == "__op")
+        names.any(|name| ["before", "after", "source", "payload"].contains(&name))
     };
-    Fields::of(row).is_some_and(has)
+    Fields::of(row).is_some_and(|fields| !is_envelope(fields))
 }
 
 /// The fields of an object, each with the text of its value.

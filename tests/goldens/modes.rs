@@ -153,7 +153,7 @@ fn what_is_no_number_is_told_where_the_mode_has_a_word_for_it() {
     }
     #[derive(Deserialize)]
     struct AsDouble {
-        price: Option<Decimal<2>>,
+        price: Option<Double>,
         unscaled: Option<Double>,
     }
     let mut nans = 0;

@@ -89,13 +89,13 @@ const BASE64: Encoded = Encoded {
     decode: base64,
 };
 
-pub(super) fn base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     let is_url_safe = text.contains(['-', '_']);
     let alphabet = if is_url_safe { &URL_SAFE } else { &STANDARD };
     alphabet.decode(text).ok()
 }
 
-fn hex(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let pairs = text.as_bytes().chunks(2).map(|pair| {
         let [high, low] = *pair else { return None };

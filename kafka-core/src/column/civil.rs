@@ -21,7 +21,7 @@ pub(super) fn days(year: i64, month: i64, day: i64) -> i64 {
 
 /// Returns year, month and day (`civil_from_days` there).
 pub(super) fn date(days: i64) -> (i64, i64, i64) {
-    let days = days + EPOCH;
+    let days = days.saturating_add(EPOCH);
     let cycle = days.div_euclid(DAYS_OF_400_YEARS);
     let day_of_cycle = days.rem_euclid(DAYS_OF_400_YEARS);
     let year_of_cycle = (day_of_cycle - day_of_cycle / 1_460 + day_of_cycle / 36_524
@@ -95,10 +95,11 @@ pub(super) fn read_offset(text: &str) -> Option<i64> {
     let mut seconds = 0;
     let mut unit = 3_600;
     for part in text[1..].split(':') {
-        if part.len() != 2 || unit == 0 {
+        let number = digits(part).filter(|_| part.len() == 2 && unit != 0)?;
+        if number > 59 {
             return None;
         }
-        seconds += digits(part)? * unit;
+        seconds += number * unit;
         unit /= 60;
     }
     (seconds <= 18 * 3_600).then_some(sign * seconds)
@@ -184,7 +185,7 @@ mod tests {
         ] {
             assert_eq!(read_time(text), None, "{text}");
         }
-        for text in ["", "z", "+1", "+01:00:00:00", "+19:00", "01:00"] {
+        for text in ["", "z", "+1", "+01:00:00:00", "+01:99", "+19:00", "01:00"] {
             assert_eq!(read_offset(text), None, "{text}");
         }
     }

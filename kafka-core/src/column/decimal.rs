@@ -12,10 +12,10 @@ use serde_json::value::RawValue;
 use super::{DecimalValue, unfit};
 
 /// A `numeric(p, SCALE)` in the mode `precise` (the default): base64 of an unscaled number, whose scale only the schema tells; or a
-/// number, with `decimal.format=NUMERIC` or in the mode `double`, read by its digits. A `money` is a `Decimal<2>`.
+/// number, with `decimal.format=NUMERIC`, read by its digits. A `money` is a `Decimal<2>`.
 ///
 /// Text such as `"12.34"` (mode `string`) is refused, but digits alone may be base64, too: where the mode is `string`, take
-/// [`DecimalText`].
+/// [`DecimalText`]; where it is `double`, [`Double`](super::Double), since its `"Infinity"` is base64.
 ///
 /// ```
 /// # use kafka_core::column::Decimal;
@@ -95,8 +95,6 @@ impl<'de, const SCALE: u32> Deserialize<'de> for Decimal<SCALE> {
         let expected = "a decimal as base64 or a number";
         match Json::read(deserializer, expected)? {
             Json::Number(value) => Ok(Self(value)),
-            // The only text of the mode `double` that cannot be base64.
-            Json::Text(text) if text == "NaN" => Ok(Self(DecimalValue::NAN)),
             Json::Text(text) => {
                 let is_value = !super::is_marker(&text);
                 let unscaled = STANDARD.decode(&*text).ok().filter(|_| is_value);

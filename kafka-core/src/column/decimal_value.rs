@@ -27,15 +27,22 @@ enum Repr {
         unscaled: i128,
         scale: u32,
     },
-    /// More digits, as plain text.
-    Large(Box<str>),
+    /// More digits: without the point, after a sign if it is below zero.
+    Large {
+        digits: Box<str>,
+        scale: u32,
+    },
     NaN,
     Infinity,
     NegativeInfinity,
 }
 
 /// More digits than PostgreSQL's `numeric` has: 131,072 before the point, 16,383 after it.
-const MOST_DIGITS: i64 = 150_000;
+const MOST_DIGITS: usize = 150_000;
+/// The same in bytes.
+const MOST_BYTES: usize = 62_300;
+/// More than a binary number of 64 bits needs: what stands for many digits must not be short.
+const MOST_EXPONENT: i32 = 400;
 
 /// Text is no decimal number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +66,7 @@ impl DecimalValue {
     pub fn unscaled(&self) -> Option<i128> {
         match &self.0 {
             Repr::Small { unscaled, .. } => Some(*unscaled),
-            Repr::Large(text) => text.replace('.', "").parse().ok(),
+            Repr::Large { digits, .. } => digits.parse().ok(),
             Repr::NaN | Repr::Infinity | Repr::NegativeInfinity => None,
         }
     }
@@ -67,11 +74,7 @@ impl DecimalValue {
     /// Returns how many digits stand after the point; `None` if it is no finite number.
     pub fn scale(&self) -> Option<u32> {
         match &self.0 {
-            Repr::Small { scale, .. } => Some(*scale),
-            Repr::Large(text) => {
-                let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
-                u32::try_from(fraction.len()).ok()
-            }
+            Repr::Small { scale, .. } | Repr::Large { scale, .. } => Some(*scale),
             Repr::NaN | Repr::Infinity | Repr::NegativeInfinity => None,
         }
     }
@@ -83,7 +86,7 @@ impl DecimalValue {
 
     /// True for numbers, false for `NaN` and the infinities.
     pub fn is_finite(&self) -> bool {
-        matches!(self.0, Repr::Small { .. } | Repr::Large(_))
+        matches!(self.0, Repr::Small { .. } | Repr::Large { .. })
     }
 
     /// Returns the nearest binary number.
@@ -93,7 +96,7 @@ impl DecimalValue {
             Repr::Infinity => f64::INFINITY,
             Repr::NegativeInfinity => f64::NEG_INFINITY,
             // Text of digits always parses.
-            Repr::Small { .. } | Repr::Large(_) => self.to_string().parse().unwrap_or(f64::NAN),
+            Repr::Small { .. } | Repr::Large { .. } => self.to_string().parse().unwrap_or(f64::NAN),
         }
     }
 
@@ -105,10 +108,17 @@ impl DecimalValue {
             all[16 - bytes.len()..].copy_from_slice(bytes);
             return Some(Self::new(i128::from_be_bytes(all), scale));
         }
+        if bytes.len() > MOST_BYTES {
+            return None;
+        }
         let digits = decimal_digits(&magnitude(bytes, is_negative));
-        Some(Self(Repr::Large(
-            with_point(is_negative, &digits, scale).into(),
-        )))
+        Some(Self::large(is_negative, &digits, scale))
+    }
+
+    fn large(is_negative: bool, digits: &str, scale: u32) -> Self {
+        let sign = if is_negative { "-" } else { "" };
+        let digits = format!("{sign}{digits}").into();
+        Self(Repr::Large { digits, scale })
     }
 
     /// Returns the big-endian two's complement number at a scale; `None` if digits would be lost, or it is no number.
@@ -139,15 +149,16 @@ impl DecimalValue {
             Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
             None => (unsigned, 0),
         };
+        if exponent.saturating_abs() > MOST_EXPONENT {
+            return None;
+        }
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let mut digits = format!("{whole}{fraction}");
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number || digits.len() > MOST_DIGITS {
             return None;
         }
         let scale = i64::try_from(fraction.len()).ok()? - i64::from(exponent);
-        if scale.abs() > MOST_DIGITS || digits.len() as u64 > MOST_DIGITS.unsigned_abs() {
-            return None;
-        }
         digits.extend((scale..0).map(|_| '0'));
         let scale = u32::try_from(scale.max(0)).ok()?;
         let significant = digits.trim_start_matches('0');
@@ -155,26 +166,37 @@ impl DecimalValue {
             let size: i128 = format!("0{significant}").parse().ok()?;
             return Some(Self::new(if is_negative { -size } else { size }, scale));
         }
-        let text = with_point(is_negative, significant, scale);
-        Some(Self(Repr::Large(text.into())))
+        Some(Self::large(is_negative, significant, scale))
     }
 
     /// The same with no more digits than it needs; of two that are equal, the same.
-    fn normalized(&self) -> Self {
-        let text = match &self.0 {
+    pub(super) fn normalized(&self) -> Self {
+        match &self.0 {
             Repr::Small { unscaled, scale } => {
                 let (mut unscaled, mut scale) = (*unscaled, *scale);
+                if unscaled == 0 {
+                    scale = 0;
+                }
                 while scale > 0 && unscaled % 10 == 0 {
                     (unscaled, scale) = (unscaled / 10, scale - 1);
                 }
-                return Self::new(unscaled, scale);
+                Self::new(unscaled, scale)
             }
-            Repr::Large(text) if text.contains('.') => {
-                text.trim_end_matches('0').trim_end_matches('.')
+            Repr::Large { digits, scale } => {
+                let zeros = digits.len() - digits.trim_end_matches('0').len();
+                let extra = zeros.min(*scale as usize);
+                let scale = scale.saturating_sub(u32::try_from(extra).unwrap_or(u32::MAX));
+                let digits = &digits[..digits.len() - extra];
+                match digits.parse() {
+                    Ok(unscaled) => Self::new(unscaled, scale),
+                    Err(_) => Self(Repr::Large {
+                        digits: digits.into(),
+                        scale,
+                    }),
+                }
             }
-            _ => return self.clone(),
-        };
-        Self::of_text(text).unwrap_or_else(|| self.clone())
+            Repr::NaN | Repr::Infinity | Repr::NegativeInfinity => self.clone(),
+        }
     }
 }
 
@@ -200,7 +222,11 @@ impl fmt::Display for DecimalValue {
             Repr::NaN => f.write_str("NaN"),
             Repr::Infinity => f.write_str("Infinity"),
             Repr::NegativeInfinity => f.write_str("-Infinity"),
-            Repr::Large(text) => f.write_str(text),
+            Repr::Large { digits, scale } => {
+                let unsigned = digits.strip_prefix('-');
+                let is_negative = unsigned.is_some();
+                f.write_str(&with_point(is_negative, unsigned.unwrap_or(digits), *scale))
+            }
             Repr::Small { unscaled, scale: 0 } => write!(f, "{unscaled}"),
             Repr::Small { unscaled, scale } => {
                 let digits = unscaled.unsigned_abs().to_string();
@@ -228,7 +254,7 @@ impl Ord for DecimalValue {
     fn cmp(&self, other: &Self) -> Ordering {
         let rank = |value: &Self| match value.0 {
             Repr::NegativeInfinity => 0,
-            Repr::Small { .. } | Repr::Large(_) => 1,
+            Repr::Small { .. } | Repr::Large { .. } => 1,
             Repr::Infinity => 2,
             Repr::NaN => 3,
         };
@@ -304,16 +330,22 @@ fn negate(bytes: &mut [u8]) {
 /// Returns the decimal digits of a big-endian number.
 fn decimal_digits(bytes: &[u8]) -> String {
     const BASE: u64 = 1_000_000_000;
-    // Little-endian, in base 10^9.
+    // Little-endian, in base 10^9; four bytes at a time, the first ones may be fewer.
     let mut limbs = vec![0_u64];
-    for &byte in bytes {
-        let mut carry = u64::from(byte);
+    let (first, rest) = bytes.split_at(bytes.len() % 4);
+    let chunks = std::iter::once(first).chain(rest.chunks(4));
+    for chunk in chunks {
+        let number = chunk
+            .iter()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte));
+        let mut carry = number;
         for limb in &mut limbs {
-            let value = *limb * 256 + carry;
+            let value = (*limb << 32) + carry;
             (*limb, carry) = (value % BASE, value / BASE);
         }
-        if carry > 0 {
-            limbs.push(carry);
+        while carry > 0 {
+            limbs.push(carry % BASE);
+            carry /= BASE;
         }
     }
     let mut digits = String::with_capacity(limbs.len() * 9);
@@ -439,7 +471,7 @@ mod tests {
             assert_eq!(value(text).to_string(), plain);
         }
         for text in [
-            "", "-", ".", "1e", "1e999999", "0x1", "1_000", "BNI=", "1.2.3", "١",
+            "", "-", ".", "1e", "1e999999", "1e401", "1e-401", "0x1", "1_000", "BNI=", "1.2.3", "١",
         ] {
             assert!(text.parse::<DecimalValue>().is_err(), "{text}");
         }
@@ -471,6 +503,12 @@ mod tests {
         assert_eq!(value(&format!("{nines}.50")), value(&format!("{nines}.5")));
         assert_eq!(value("0"), value("-0.000"));
         assert_eq!(value(&format!("1.{}", "0".repeat(50))), value("1"));
+    }
+
+    #[test]
+    fn what_is_longer_than_any_numeric_is_refused() {
+        assert!(DecimalValue::from_bytes(&vec![1; MOST_BYTES + 1], 0).is_none());
+        assert!("9".repeat(MOST_DIGITS + 1).parse::<DecimalValue>().is_err());
     }
 
     #[test]

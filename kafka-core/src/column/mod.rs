@@ -12,7 +12,7 @@
 //! | `real`, `double precision` | | `1.5`, `"NaN"`, `"Infinity"` | [`Real`], [`Double`] |
 //! | `numeric(p, s)`; `money` with s = 2 | `decimal.handling.mode=precise` | `"BNI="`; `12.34` with `decimal.format=NUMERIC` | [`Decimal<s>`](Decimal) |
 //! | `numeric` | `precise` | `{"scale":2,"value":"BNI="}` | [`VariableScaleDecimal`] |
-//! | all of these | `double` | `12.34`, `"NaN"` | [`Double`]; [`Decimal`] to keep the digits |
+//! | all of these | `double` | `12.34`, `"NaN"` | [`Double`] |
 //! | all of these | `string` | `"12.34"`, `"NAN"` | [`DecimalText`] |
 //! | `text`, `varchar`, `char`, `citext`, `ltree`, `xml`, `inet`, `cidr`, `macaddr`, enums | | `"a"` | `String`, `Cow<'_, str>`, an enum of your own |
 //! | `uuid` | | `"4d47e190-…"` | `String`, or `uuid::Uuid` as it is (its feature `serde`) |
@@ -92,6 +92,7 @@ mod toast;
 mod unit;
 
 pub use self::binary::{Bits, Bytes, HexBytes};
+pub(crate) use self::binary::{base64, hex};
 pub use self::convert::OutOfRange;
 pub use self::cow_str::CowStr;
 pub use self::date::Date;

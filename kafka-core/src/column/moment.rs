@@ -107,8 +107,12 @@ impl fmt::Display for Moment {
                 f.write_str("T")?;
                 write_time(f, nanos)
             }
-            None if *self == Self::NegativeInfinity => f.write_str("-infinity"),
-            None => f.write_str("infinity"),
+            None => match self {
+                Self::NegativeInfinity => f.write_str("-infinity"),
+                Self::Infinity => f.write_str("infinity"),
+                // Beyond any calendar.
+                Self::At(nanos) => write!(f, "{nanos}ns"),
+            },
         }
     }
 }

@@ -37,13 +37,13 @@ use crate::record::Record;
 /// assert_eq!(id.to_string(), r#"auth.public.users c 24023128 {"id":7}"#);
 /// # Ok::<(), &'static str>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ChangeId {
     topic: Arc<str>,
     op: String,
     lsn: u64,
-    /// Null only for what is of no row.
-    key: Option<String>,
+    /// The key; the table that a truncate has emptied.
+    of_row: String,
 }
 
 impl ChangeId {
@@ -53,26 +53,41 @@ impl ChangeId {
         let value = connect::payload(value).unwrap_or(value);
         let head: Head<'_> = serde_json::from_str(value).ok()?;
         let op = head.op.or(head.flat_op)?.0.into_owned();
-        let lsn = head.source.and_then(|source| source.lsn);
-        let key = record
-            .key()
-            .map(|key| utf8("key", key).map(str::to_owned))
-            .transpose()
-            .ok()?;
-        if key.is_none() && op != "t" {
-            return None;
-        }
+        let source = head.source.unwrap_or_default();
+        let of_row = match record.key() {
+            Some(key) => {
+                let key = utf8("key", key).ok()?;
+                connect::payload(key).unwrap_or(key).to_owned()
+            }
+            // One statement can empty many tables.
+            None if op == "t" => {
+                let (schema, table) = (source.schema?, source.table?);
+                format!("{}.{}", &*schema, &*table)
+            }
+            None => return None,
+        };
         Some(Self {
             topic: record.topic_arc(),
             op,
-            lsn: lsn.or(head.flat_lsn)?.as_u64()?,
-            key,
+            lsn: source.lsn.or(head.flat_lsn)?.as_u64()?,
+            of_row,
         })
     }
 
     /// Returns the position in the write-ahead log.
     pub fn lsn(&self) -> u64 {
         self.lsn
+    }
+}
+
+impl fmt::Debug for ChangeId {
+    /// Never shows the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangeId")
+            .field("topic", &self.topic)
+            .field("op", &self.op)
+            .field("lsn", &self.lsn)
+            .finish_non_exhaustive()
     }
 }
 
@@ -83,13 +98,9 @@ impl fmt::Display for ChangeId {
             topic,
             op,
             lsn,
-            key,
+            of_row,
         } = self;
-        write!(
-            f,
-            "{topic} {op} {lsn} {}",
-            key.as_deref().unwrap_or_default()
-        )
+        write!(f, "{topic} {op} {lsn} {of_row}")
     }
 }
 
@@ -104,16 +115,19 @@ impl FromContext<'_> for Option<ChangeId> {
 struct Head<'m> {
     #[serde(borrow)]
     op: Option<Name<'m>>,
-    source: Option<Position>,
+    source: Option<Position<'m>>,
     #[serde(rename = "__op")]
     flat_op: Option<Name<'m>>,
     #[serde(rename = "__lsn")]
     flat_lsn: Option<Scalar>,
 }
 
-#[derive(Deserialize)]
-struct Position {
+#[derive(Default, Deserialize)]
+struct Position<'m> {
     lsn: Option<Scalar>,
+    #[serde(borrow)]
+    schema: Option<Name<'m>>,
+    table: Option<Name<'m>>,
 }
 
 #[cfg(test)]
@@ -145,6 +159,18 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_the_same_with_its_schema_around_it() {
+        let value = r#"{"op":"c","source":{"lsn":5}}"#;
+
+        let wrapped = id(
+            Some(r#"{"schema":{"type":"struct"},"payload":{"id":7}}"#),
+            value,
+        );
+
+        assert_eq!(wrapped, id(Some(r#"{"id":7}"#), value));
+    }
+
+    #[test]
     fn wrapped_and_flattened_changes_have_one() {
         let wrapped = r#"{"schema":{},"payload":{"op":"c","source":{"lsn":"5","sequence":null}}}"#;
         let flat = r#"{"id":1,"__op":"c","__lsn":5}"#;
@@ -157,11 +183,11 @@ mod tests {
     fn what_could_be_another_change_has_none() {
         let incremental = r#"{"op":"r","source":{"lsn":null,"snapshot":"incremental"}}"#;
         let change = r#"{"op":"c","source":{"lsn":5}}"#;
-        let truncate = r#"{"op":"t","source":{"lsn":5}}"#;
+        let truncate = r#"{"op":"t","source":{"lsn":5,"schema":"public","table":"users"}}"#;
 
         assert_eq!(id(Some("1"), incremental), None);
         assert_eq!(id(None, change), None);
-        assert_eq!(id(None, truncate).as_deref(), Some("t t 5 "));
+        assert_eq!(id(None, truncate).as_deref(), Some("t t 5 public.users"));
         assert_eq!(id(Some("1"), "{"), None);
         assert_eq!(id(Some("1"), "null"), None);
         assert_eq!(ChangeId::of(&Record::for_test("t", Some(b"1"), None)), None);

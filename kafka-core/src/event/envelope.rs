@@ -62,7 +62,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Envelope<T> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DatabaseEvent<T>, A::Error> {
         let mut parts = Parts::<T>::default();
         let mut payload = None;
+        let mut seen = Seen::default();
         while let Some(name) = map.next_key::<Name<'de>>()? {
+            seen.note(&name)?;
             match &*name.0 {
                 "payload" if self.may_be_wrapped => {
                     payload = Some(map.next_value_seed(Envelope::BARE)?);
@@ -71,12 +73,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Envelope<T> {
                 "after" => parts.after = map.next_value()?,
                 "source" => parts.source = map.next_value()?,
                 "transaction" => parts.transaction = map.next_value()?,
-                "op" => {
-                    if parts.op.is_some() {
-                        return Err(A::Error::duplicate_field("op"));
-                    }
-                    parts.op = Some(map.next_value::<Name<'de>>()?);
-                }
+                "op" => parts.op = Some(map.next_value::<Name<'de>>()?),
                 "ts_ms" => parts.ts_ms = map.next_value()?,
                 "ts_us" => parts.ts_us = map.next_value()?,
                 "ts_ns" => parts.ts_ns = map.next_value()?,
@@ -87,11 +84,67 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Envelope<T> {
             }
         }
         match payload {
-            Some(payload) if parts.op.is_none() => Ok(payload),
-            // Both: which of them is the event?
-            Some(_) => Err(A::Error::duplicate_field("payload")),
+            Some(payload) if seen.is_wrapped() => Ok(payload),
+            // An event, and another one in it; or something else.
+            Some(_) if parts.op.is_some() => Err(A::Error::duplicate_field("payload")),
+            Some(_) => Err(A::Error::missing_field("schema")),
+            None if parts.op.is_some() && !seen.is_envelope() => {
+                Err(A::Error::missing_field("source"))
+            }
             None => parts.into_event(),
         }
+    }
+}
+
+/// Which fields an object has, each once.
+#[derive(Default)]
+struct Seen {
+    /// A bit for each of [`NAMES`].
+    known: u16,
+    /// How many there are.
+    count: usize,
+}
+
+/// The fields that are looked for.
+const NAMES: [&str; 11] = [
+    "before",
+    "after",
+    "source",
+    "message",
+    "op",
+    "transaction",
+    "ts_ms",
+    "ts_us",
+    "ts_ns",
+    "payload",
+    "schema",
+];
+
+impl Seen {
+    fn note<E: serde::de::Error>(&mut self, name: &str) -> Result<(), E> {
+        self.count += 1;
+        let Some(at) = NAMES.iter().position(|known| *known == name) else {
+            return Ok(());
+        };
+        if self.has(at) {
+            return Err(E::duplicate_field(NAMES[at]));
+        }
+        self.known |= 1 << at;
+        Ok(())
+    }
+
+    fn has(&self, at: usize) -> bool {
+        self.known & (1 << at) != 0
+    }
+
+    /// True if a part of an envelope is there: a row of another topic may have a column `op`, too.
+    fn is_envelope(&self) -> bool {
+        (0..4).any(|at| self.has(at))
+    }
+
+    /// True for a payload, its schema, and nothing else.
+    fn is_wrapped(&self) -> bool {
+        self.has(9) && self.has(10) && self.count == 2
     }
 }
 

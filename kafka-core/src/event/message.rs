@@ -2,10 +2,9 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::Deserialize;
 
+use crate::column;
 use crate::decode_error::DecodeError;
 
 /// As it stands in the envelope.
@@ -38,13 +37,9 @@ impl MessageContent {
     /// # Errors
     /// The text is not base64.
     pub fn base64(&self) -> Result<Vec<u8>, DecodeError> {
-        let is_url_safe = self.0.contains(['-', '_']);
-        let alphabet = if is_url_safe { &URL_SAFE } else { &STANDARD };
-        alphabet.decode(&self.0).map_err(|_| {
-            DecodeError::custom(
-                "the message's content is not base64; with binary.handling.mode=hex call `hex`",
-            )
-        })
+        column::base64(&self.0).ok_or(DecodeError::custom(
+            "the message's content is not base64; with binary.handling.mode=hex call `hex`",
+        ))
     }
 
     /// Returns the bytes in the mode `hex`.
@@ -52,22 +47,9 @@ impl MessageContent {
     /// # Errors
     /// The text is not hexadecimal.
     pub fn hex(&self) -> Result<Vec<u8>, DecodeError> {
-        let digits = self.0.as_bytes();
-        let pairs = digits.chunks(2).map(|pair| {
-            let (high, low) = (*pair.first()?, *pair.get(1)?);
-            let digit = |c: u8| {
-                char::from(c)
-                    .to_digit(16)
-                    .and_then(|d| u8::try_from(d).ok())
-            };
-            Some(digit(high)? << 4 | digit(low)?)
-        });
-        let bytes: Option<Vec<u8>> = pairs.collect();
-        bytes.ok_or_else(|| {
-            DecodeError::custom(
-                "the message's content is not hexadecimal; in other modes call `base64`",
-            )
-        })
+        column::hex(&self.0).ok_or(DecodeError::custom(
+            "the message's content is not hexadecimal; in other modes call `base64`",
+        ))
     }
 
     /// Returns the text as it was sent.

@@ -131,10 +131,20 @@ fn what_is_wrong_with_an_event_is_told_with_its_column() {
             r#"{"before":null,"after":null,"op":"u"}"#,
             "missing field `after`",
         ),
-        (r#"{"op":"m"}"#, "missing field `message`"),
+        (r#"{"id":7,"op":"d"}"#, "missing field `source`"),
+        (r#"{"id":7,"op":"buy"}"#, "missing field `source`"),
+        (
+            r#"{"op":"c","after":{"id":1,"name":"a"},"after":null}"#,
+            "duplicate field `after`",
+        ),
+        (
+            r#"{"payload":{"op":"c","after":{"id":1,"name":"a"}}}"#,
+            "missing field `schema`",
+        ),
+        (r#"{"op":"m","source":{}}"#, "missing field `message`"),
         (r#"{"after":{"id":1,"name":"a"}}"#, "missing field `op`"),
         (r#"{"op":"c","op":"d"}"#, "duplicate field `op`"),
-        (r#"{"op":7}"#, "`op`: invalid type: integer"),
+        (r#"{"op":7,"after":null}"#, "`op`: invalid type: integer"),
         (r#"{"op":"c","ts_ms":"x"}"#, "`ts_ms`: invalid type: string"),
         (
             r#"{"op":"c","source":{"lsn":{}}}"#,
@@ -166,7 +176,7 @@ fn what_is_wrong_with_an_event_is_told_with_its_column() {
         ),
         (
             r#"{"id":1,"name":"a","__deleted":"false"}"#,
-            "missing field `op` (the record is flattened",
+            "missing field `op` (no part of an envelope is there",
         ),
         ("[1]", "invalid type: sequence, expected a change event"),
         (

@@ -21,8 +21,10 @@ impl TryFrom<BigDecimal> for DecimalValue {
 
     /// Fails beyond what PostgreSQL can hold.
     fn try_from(decimal: BigDecimal) -> Result<Self, ParseDecimalError> {
-        let (unscaled, scale) = decimal.into_bigint_and_scale();
-        format!("{unscaled}e{}", -i128::from(scale)).parse()
+        // No more zeros than a `numeric` has digits.
+        let is_short = (-131_072..=16_383).contains(&decimal.fractional_digit_count());
+        let digits = is_short.then(|| decimal.to_plain_string());
+        digits.ok_or(ParseDecimalError)?.parse()
     }
 }
 

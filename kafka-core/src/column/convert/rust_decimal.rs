@@ -10,9 +10,12 @@ impl TryFrom<&DecimalValue> for Decimal {
 
     /// Fails rather than round.
     fn try_from(value: &DecimalValue) -> Result<Self, OutOfRange> {
-        let parts = value.unscaled().zip(value.scale());
-        let exact = parts
-            .and_then(|(unscaled, scale)| Self::try_from_i128_with_scale(unscaled, scale).ok());
+        let of = |value: &DecimalValue| {
+            let (unscaled, scale) = value.unscaled().zip(value.scale())?;
+            Self::try_from_i128_with_scale(unscaled, scale).ok()
+        };
+        // It may have more zeros than there is room for.
+        let exact = of(value).or_else(|| of(&value.normalized()));
         held_by("rust_decimal::Decimal", exact)
     }
 }

@@ -65,13 +65,17 @@ pub(super) fn table(value: &str, keys: &[Key]) -> anyhow::Result<Table> {
     let payload = wrapped.payload.unwrap_or_default();
     // An envelope has a row in `after` and `before`; a flattened record is a row.
     let mut fields = schema.fields.iter();
-    let row = fields.find(|field| field.field.as_deref() == Some("after"));
-    let row = row.unwrap_or(&schema);
+    let after =
+        fields.find(|field| field.field.as_deref() == Some("after") && field.r#type == "struct");
+    let row = after.unwrap_or(&schema);
     let topic = topic(row);
     let key = keys.iter().find(|key| key.topic == topic);
     let key = key.map_or(&[][..], |key| &key.columns);
     let is_key = |column: &Column| key.iter().any(|one| one.name == column.name);
-    let columns = columns(row)?.into_iter().map(|column| Column {
+    // What the transform added to a flattened row is no column.
+    let is_added = |column: &Column| after.is_none() && column.name.starts_with("__");
+    let columns = columns(row)?.into_iter().filter(|column| !is_added(column));
+    let columns = columns.map(|column| Column {
         may_be_unavailable: column.may_be_unavailable && !is_key(&column),
         ..column
     });
@@ -129,11 +133,7 @@ fn columns(row: &Schema) -> anyhow::Result<Vec<Column>> {
             is_nullable: field.optional,
         })
     });
-    // What a transform added to a row is no column.
-    let is_added = |column: &Column| column.name.starts_with("__");
-    columns
-        .filter(|column| !column.as_ref().is_ok_and(is_added))
-        .collect()
+    columns.collect()
 }
 
 /// False for what is text only in JSON.

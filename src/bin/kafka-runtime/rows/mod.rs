@@ -26,7 +26,8 @@ use self::table::Table;
 /// Prints Rust structs for the rows of tables that Debezium captures, with the right type for each column.
 ///
 /// Of a live PostgreSQL, with the settings that its connector has; or of one captured event that carries its schema
-/// (`value.converter.schemas.enable=true`), whose settings the schema tells.
+/// (`value.converter.schemas.enable=true`). A schema tells how a column is sent, but for decimals in text and bytes in base64 or
+/// hexadecimal, which are strings there, and are printed as such.
 #[derive(Args)]
 #[command(
     verbatim_doc_comment,

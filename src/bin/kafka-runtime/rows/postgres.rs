@@ -18,12 +18,24 @@ pub(crate) struct Settings {
         value_enum,
         value_name = "MODE",
         default_value_t,
-        hide_possible_values = false
+        conflicts_with = "event"
     )]
     decimal_handling_mode: Decimals,
-    #[arg(long, value_enum, value_name = "MODE", default_value_t)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "MODE",
+        default_value_t,
+        conflicts_with = "event"
+    )]
     time_precision_mode: Times,
-    #[arg(long, value_enum, value_name = "MODE", default_value_t)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "MODE",
+        default_value_t,
+        conflicts_with = "event"
+    )]
     binary_handling_mode: Binaries,
 }
 

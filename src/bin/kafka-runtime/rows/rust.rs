@@ -67,9 +67,17 @@ fn print_struct(
     );
     let _ = writeln!(text, "#[derive({})]", style.derived());
     let _ = writeln!(text, "pub struct {name} {{");
+    let mut fields = BTreeSet::new();
     for column in &table.columns {
         let may_be_unavailable = has_toast && column.may_be_unavailable;
-        print_field(text, column, may_be_unavailable, style, imports);
+        print_field(
+            text,
+            column,
+            may_be_unavailable,
+            style,
+            imports,
+            &mut fields,
+        );
     }
     let _ = writeln!(text, "}}\n");
 }
@@ -88,8 +96,9 @@ fn print_key(
     );
     let _ = writeln!(text, "#[derive({})]", style.derived());
     let _ = writeln!(text, "pub struct {name}Key {{");
+    let mut fields = BTreeSet::new();
     for column in &table.key {
-        print_field(text, column, false, style, imports);
+        print_field(text, column, false, style, imports, &mut fields);
     }
     let _ = writeln!(text, "}}\n");
 }
@@ -100,6 +109,7 @@ fn print_field(
     may_be_unavailable: bool,
     style: &Style,
     imports: &mut BTreeSet<&'static str>,
+    taken: &mut BTreeSet<String>,
 ) {
     if let Kind::Missing(reason) = &column.kind {
         let _ = writeln!(
@@ -118,7 +128,10 @@ fn print_field(
         imports.insert("Toast");
         rust_type = format!("Toast<{rust_type}>");
     }
-    let name = field_name(&column.name);
+    let mut name = field_name(&column.name);
+    while !taken.insert(name.clone()) {
+        name.push('_');
+    }
     if name.strip_prefix("r#").unwrap_or(&name) != column.name {
         let _ = writeln!(text, "    #[serde(rename = {:?})]", column.name);
     }
@@ -153,10 +166,9 @@ fn struct_name(table: &Table, taken: &mut BTreeSet<String>) -> String {
         .collect::<Vec<_>>();
     let longest = names.last().cloned().unwrap_or_default();
     names.extend((2..).map(|n| format!("{longest}{n}")).take(100));
-    let name = names
-        .into_iter()
-        .find(|name| !taken.contains(name))
-        .unwrap_or(longest);
+    let is_free = |name: &String| !taken.contains(name) && !taken.contains(&format!("{name}Key"));
+    let name = names.into_iter().find(is_free).unwrap_or(longest);
+    taken.insert(format!("{name}Key"));
     taken.insert(name.clone());
     name
 }
@@ -165,7 +177,7 @@ fn camel_case(name: &str) -> String {
     let mut result = String::new();
     let mut is_start = true;
     for c in name.chars() {
-        if !c.is_alphanumeric() {
+        if !is_in_names(c) {
             is_start = true;
         } else if is_start {
             result.extend(c.to_uppercase());
@@ -180,6 +192,11 @@ fn camel_case(name: &str) -> String {
         result.insert_str(0, "Row");
     }
     result
+}
+
+/// True for letters and digits that Rust takes in names; `²` is none.
+fn is_in_names(c: char) -> bool {
+    c.is_alphabetic() || c.is_ascii_digit()
 }
 
 const RESERVED_TYPES: &[&str] = &[
@@ -227,7 +244,7 @@ fn field_name(column: &str) -> String {
     let mut name = String::new();
     let mut was_lower = false;
     for c in column.chars() {
-        if !c.is_alphanumeric() && c != '_' {
+        if !is_in_names(c) && c != '_' {
             name.push('_');
             was_lower = false;
             continue;
@@ -348,12 +365,36 @@ pub struct UserAccountsKey {
             ("_", "column__"),
             ("größe", "größe"),
             ("a\"b", "a_b"),
+            ("m²", "m_"),
         ] {
             assert_eq!(field_name(column), field);
         }
         assert_eq!(camel_case("order_items"), "OrderItems");
         assert_eq!(camel_case("2024"), "Row2024");
         assert_eq!(camel_case("date"), "RowDate");
+    }
+
+    #[test]
+    fn two_columns_of_one_name_in_rust_are_two_fields() {
+        let table = Table {
+            name: "t".into(),
+            columns: ["userId", "user_id"]
+                .map(|name| column(name, Kind::Plain("i64")))
+                .into(),
+            key: Vec::new(),
+            has_full_rows: false,
+        };
+
+        let text = print(&[table], &style());
+
+        assert!(
+            text.contains("#[serde(rename = \"userId\")]\n    pub user_id: i64,"),
+            "{text}"
+        );
+        assert!(
+            text.contains("#[serde(rename = \"user_id\")]\n    pub user_id_: i64,"),
+            "{text}"
+        );
     }
 
     #[test]
