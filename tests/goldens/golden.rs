@@ -75,14 +75,20 @@ impl Configuration {
 impl Golden {
     /// The record as a handler would have it.
     pub(crate) fn record(&self) -> Record {
-        let bytes = |part: &Option<String>| part.as_ref().map(|text| text.as_bytes().to_vec());
-        let (key, value) = (bytes(&self.key), bytes(&self.value));
+        self.record_of(
+            self.key.as_deref().map(str::as_bytes),
+            self.value.as_deref().map(str::as_bytes),
+        )
+    }
+
+    /// The record with another key and value.
+    pub(crate) fn record_of(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Record {
         let headers: Vec<(&str, &[u8])> = self
             .headers
             .iter()
             .filter_map(|(name, value)| Some((name.as_str(), value.as_ref()?.as_bytes())))
             .collect();
-        Record::for_test(&self.topic, key.as_deref(), value.as_deref()).with_headers(&headers)
+        Record::for_test(&self.topic, key, value).with_headers(&headers)
     }
 
     pub(crate) fn value(&self) -> &str {

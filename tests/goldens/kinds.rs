@@ -4,31 +4,30 @@ use std::collections::BTreeMap;
 
 use kafka_runtime::{
     BatchRecord, Change, DatabaseEvent, DecodeError, FlatEvent, FromRecord, Heartbeat,
-    HeartbeatKey, OutboxEvent, TransactionMarker,
+    HeartbeatKey, OutboxEvent, Record, TransactionMarker,
 };
 use serde_json::Value;
 
 use crate::golden::{Configuration, Golden};
 
 /// Reads a record; returns which kind it is.
-fn read(configuration: &str, golden: &Golden) -> Result<&'static str, DecodeError> {
-    let record = golden.record();
-    if golden.topic.starts_with("__debezium-heartbeat.") {
-        Heartbeat::from_record(&record)?;
-        BatchRecord::for_test((), &record).key_as::<HeartbeatKey>()?;
+pub(crate) fn read(configuration: &str, record: &Record) -> Result<&'static str, DecodeError> {
+    if record.topic().starts_with("__debezium-heartbeat.") {
+        Heartbeat::from_record(record)?;
+        BatchRecord::for_test((), record).key_as::<HeartbeatKey>()?;
         return Ok("heartbeat");
     }
-    if golden.topic.ends_with(".transaction") {
-        return TransactionMarker::from_record(&record).map(|_| "transaction");
+    if record.topic().ends_with(".transaction") {
+        return TransactionMarker::from_record(record).map(|_| "transaction");
     }
     if record.header("id").is_some() {
-        return OutboxEvent::<Value>::from_record(&record).map(|_| "outbox");
+        return OutboxEvent::<Value>::from_record(record).map(|_| "outbox");
     }
     if configuration.starts_with("flattened") {
-        let event = Option::<FlatEvent<Value>>::from_record(&record)?;
+        let event = Option::<FlatEvent<Value>>::from_record(record)?;
         return Ok(if event.is_some() { "flat" } else { "tombstone" });
     }
-    let event = Option::<DatabaseEvent<Value>>::from_record(&record)?;
+    let event = Option::<DatabaseEvent<Value>>::from_record(record)?;
     Ok(match event.map(|event| event.change) {
         None => "tombstone",
         Some(Change::Create { .. }) => "create",
@@ -47,7 +46,7 @@ fn every_record_is_read() {
     let mut failures = Vec::new();
     for configuration in Configuration::all() {
         for golden in &configuration.goldens {
-            match read(&configuration.name, golden) {
+            match read(&configuration.name, &golden.record()) {
                 Ok(kind) => *kinds.entry(kind).or_default() += 1,
                 Err(error) => failures.push(format!(
                     "{} {} {}: {error}",

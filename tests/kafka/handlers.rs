@@ -241,8 +241,8 @@ async fn every_change_of_a_database_arrives(cluster: &KafkaCluster) -> TestResul
         format!(r#"{{"before":null,"after":{},"op":"c"}}"#, row(2)),
         format!(r#"{{"before":{},"after":{},"op":"u"}}"#, row(3), row(4)),
         format!(r#"{{"before":{},"after":null,"op":"d"}}"#, row(5)),
-        r#"{"op":"t"}"#.to_owned(),
-        r#"{"op":"z"}"#.to_owned(),
+        r#"{"op":"t","source":{}}"#.to_owned(),
+        r#"{"op":"z","source":{}}"#.to_owned(),
     ] {
         topics
             .produce(NewRecord::to(&topic).key("k").value(event))
