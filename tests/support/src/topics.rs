@@ -22,6 +22,12 @@ use crate::{NewRecord, RigError, StoredRecord, unique_name};
 const LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 
+/// How long a record may take to be written: an election on a busy machine, and more.
+const PRODUCE_LIMIT: Duration = Duration::from_mins(1);
+
+/// How long a node may take to answer a request of the producer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
 /// Far below librdkafka's `queue.buffering.max.messages` of 100,000: no send fails for a
 /// full queue.
 const BATCH: usize = 10_000;
@@ -77,7 +83,10 @@ impl Topics {
             .set("acks", "all")
             // In order, as `produce_all` says: else what a new leader refuses is written after what came later.
             .set("enable.idempotence", "true")
-            .set("message.timeout.ms", LIMIT.as_millis().to_string())
+            .set("message.timeout.ms", PRODUCE_LIMIT.as_millis().to_string())
+            // A suspended node takes requests and never answers: they are sent again to whoever leads then.
+            .set("request.timeout.ms", ANSWER_LIMIT.as_millis().to_string())
+            .set("socket.timeout.ms", ANSWER_LIMIT.as_millis().to_string())
             .create()
             .map_err(RigError::client("create a producer"))?;
         Ok(Self {

@@ -53,11 +53,15 @@ async fn stop(cluster: &KafkaCluster) -> TestResult {
 async fn suspend(cluster: &KafkaCluster) -> TestResult {
     let (topics, topic) = replicated_topic(cluster).await?;
 
+    // What the suspended node leads is taken over by another one.
+    let partition = led_by(&topics, &topic, 1).await?;
+    let record = NewRecord::to(&topic).partition(partition).value("v");
+
     cluster.node(1)?.suspend()?;
-    let record = NewRecord::to(&topic).partition(0).value("v");
-    topics.produce(record).await?;
+    let produced = topics.produce(record).await;
     cluster.node(1)?.resume()?;
 
+    produced?;
     all_in_sync(&topics, &topic).await
 }
 
@@ -69,7 +73,8 @@ async fn proxies(cluster: &KafkaCluster) -> TestResult {
         topics.produce(to_partition(partition)).await?;
     }
     for proxy in cluster.proxies() {
-        assert_eq!(proxy.counters().requests(ApiKey::PRODUCE), 1, "{proxy:?}");
+        // One each, and more only if a node was slow to answer.
+        assert!(proxy.counters().requests(ApiKey::PRODUCE) >= 1, "{proxy:?}");
     }
 
     // The others go on, and what waits for node 2 arrives.
