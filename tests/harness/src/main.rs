@@ -1,5 +1,7 @@
 //! `harness`: commands for working on kafka-runtime.
 
+mod bench;
+mod bulk;
 mod cdc;
 mod chaos;
 mod clock;
@@ -9,6 +11,7 @@ mod limits;
 mod mutants;
 mod progress;
 mod random;
+mod resources;
 mod simulate;
 
 use std::process::ExitCode;
@@ -33,6 +36,10 @@ enum Command {
     /// A worker of `chaos`
     #[command(hide = true)]
     ChaosWorker(chaos::WorkerArgs),
+    Bench(bench::BenchArgs),
+    /// An arm of `bench`
+    #[command(hide = true)]
+    BenchWorker(bench::WorkerArgs),
     Limits(limits::LimitsArgs),
     /// The service of `limits`
     #[command(hide = true)]
@@ -47,6 +54,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Simulate(args) => Ok(simulate::run(&args)),
         Command::Chaos(args) => chaos::run(&args),
         Command::ChaosWorker(args) => chaos::run_worker(&args).map(|()| ExitCode::SUCCESS),
+        Command::Bench(args) => bench::run(&args),
+        Command::BenchWorker(args) => bench::run_worker(&args).map(|()| ExitCode::SUCCESS),
         Command::Limits(args) => limits::run(&args),
         Command::LimitsWorker(args) => limits::run_worker(&args).map(|()| ExitCode::SUCCESS),
     }

@@ -1,16 +1,9 @@
 //! Writes records for a measurement, as fast as the broker takes them.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
-
-use anyhow::{Context, bail};
-use rdkafka::ClientContext;
-use rdkafka::config::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
 use super::worker::{Item, Kind};
+use crate::bulk::BulkWriter;
 use crate::interrupt::Interrupt;
 use crate::random::Random;
 
@@ -140,26 +133,9 @@ impl Records {
     }
 }
 
-/// Counts the records that could not be written.
-#[derive(Default)]
-struct Failed(AtomicU64);
-
-impl ClientContext for Failed {}
-
-impl ProducerContext for Failed {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if result.is_err() {
-            self.0.fetch_add(1, Relaxed);
-        }
-    }
-}
-
 /// Writes the records of a recipe to a topic.
 pub(crate) struct Writer {
-    producer: BaseProducer<Failed>,
-    topic: String,
+    bulk: BulkWriter,
     records: Records,
     /// Records that count.
     pub(crate) counted: u64,
@@ -168,18 +144,8 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(servers: &str, topic: &str, recipe: Recipe) -> anyhow::Result<Self> {
-        let producer = ClientConfig::new()
-            .set("bootstrap.servers", servers)
-            .set("acks", "1")
-            .set("linger.ms", "20")
-            .set("compression.type", "lz4")
-            .set("partitioner", "murmur2_random")
-            .set("queue.buffering.max.kbytes", "65536")
-            .create_with_context(Failed::default())
-            .context("make a producer")?;
         Ok(Self {
-            producer,
-            topic: topic.to_owned(),
+            bulk: BulkWriter::new(servers, topic, "lz4")?,
             records: Records::new(recipe),
             counted: 0,
             written: 0,
@@ -195,10 +161,9 @@ impl Writer {
         while self.counted < counted {
             if self.written.is_multiple_of(1000) {
                 interrupt.check()?;
-                self.producer.poll(Duration::ZERO);
             }
             let (key, value, counts) = self.records.next();
-            self.send(&key, &value)?;
+            self.bulk.send(key.as_bytes(), &value)?;
             self.written += 1;
             self.counted += u64::from(counts);
         }
@@ -207,27 +172,7 @@ impl Writer {
 
     /// Waits until the broker has all.
     pub(crate) fn finish(&self) -> anyhow::Result<()> {
-        self.producer
-            .flush(Duration::from_mins(1))
-            .context("write the rest")?;
-        match self.producer.context().0.load(Relaxed) {
-            0 => Ok(()),
-            failed => bail!("{failed} records could not be written to {}", self.topic),
-        }
-    }
-
-    fn send(&self, key: &str, value: &[u8]) -> anyhow::Result<()> {
-        let mut record = BaseRecord::to(&self.topic).key(key).payload(value);
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
-                    record = again;
-                    self.producer.poll(Duration::from_millis(10));
-                }
-                Err((error, _)) => return Err(error).context("write a record"),
-            }
-        }
+        self.bulk.finish()
     }
 }
 

@@ -1,8 +1,4 @@
-//! Resident memory of a process, and whether it stayed within its budget. The decision does no I/O.
-
-use std::fs;
-
-use anyhow::{Context, bail};
+//! Whether the memory of a process stayed within its budget. No I/O.
 
 use super::verdict::Verdict;
 
@@ -36,28 +32,9 @@ impl Memory {
     }
 }
 
-/// Reads the peak of a process's resident memory, in bytes.
-pub(crate) fn peak_of(process: u32) -> anyhow::Result<u64> {
-    let path = format!("/proc/{process}/status");
-    let status = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
-    let Some(peak) = peak(&status) else {
-        bail!("{path} has no VmHWM: the process has ended");
-    };
-    Ok(peak)
-}
-
-/// Returns `VmHWM` of `/proc/PID/status`, in bytes.
-fn peak(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Memory, SLACK, Verdict, peak};
+    use super::{Memory, SLACK, Verdict};
 
     const WITHIN: Memory = Memory {
         budget: 100,
@@ -80,13 +57,5 @@ mod tests {
     #[test]
     fn a_low_peak_of_a_process_that_had_little_to_do_says_nothing() {
         assert_eq!(WITHIN.judge(false), Verdict::Inconclusive);
-    }
-
-    #[test]
-    fn the_peak_is_read_in_kibibytes() {
-        let status = "Name:\tharness\nVmHWM:\t   12345 kB\nVmRSS:\t   11111 kB\n";
-
-        assert_eq!(peak(status), Some(12345 * 1024));
-        assert_eq!(peak("Name:\tharness\n"), None);
     }
 }

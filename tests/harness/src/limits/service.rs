@@ -11,11 +11,11 @@ use rustix::process::Signal;
 use test_support::{KafkaCluster, Topics, WatchedProcess, unique_name};
 
 use super::load::{Recipe, Writer};
-use super::memory;
 use super::rate::rate;
 use super::worker::{Counts, Hang, Note, WorkerArgs};
 use crate::interrupt::Interrupt;
 use crate::progress::progress;
+use crate::resources;
 
 /// How long a service may take until it reads its partitions.
 const START: Duration = Duration::from_secs(30);
@@ -168,7 +168,7 @@ impl Service {
     }
 
     pub(crate) fn peak(&self) -> anyhow::Result<u64> {
-        memory::peak_of(self.process.id())
+        resources::peak_of(self.process.id())
     }
 
     /// Ends it in order.
