@@ -51,8 +51,9 @@ pub use engine::monitor::{GroupState, GroupStatus, PartitionStatus};
 pub use error::{ClientError, ConnectError, RunError};
 pub use event::{
     Change, ChangeId, DataCollection, DatabaseEvent, FlatChange, FlatEvent, Heartbeat,
-    HeartbeatKey, KeyChange, MessageContent, OldRow, Operation, OutboxEvent, Scalar, SchemaChange,
-    Signal, Snapshot, Source, TableChange, Transaction, TransactionMarker, TransactionStatus,
+    HeartbeatKey, KeyChange, LazySource, MessageContent, OldRow, Operation, OutboxEvent, Scalar,
+    SchemaChange, Signal, Snapshot, Source, TableChange, Transaction, TransactionMarker,
+    TransactionStatus,
 };
 pub use extract::{
     CancellationToken, FromBatchContext, FromContext, HandlerContext, Key, RecordMetadata,

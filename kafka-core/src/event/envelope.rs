@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 use super::message::Message;
-use super::{Change, DATABASE_EVENT, DatabaseEvent, OldRow, Operation, Source, Transaction};
-use crate::field::Name;
+use super::{Change, DATABASE_EVENT, DatabaseEvent, LazySource, OldRow, Operation, Transaction};
+use crate::column::CowStr;
 
 const FIELDS: &[&str] = &[
     "before",
@@ -63,22 +63,22 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Envelope<T> {
         let mut parts = Parts::<T>::default();
         let mut payload = None;
         let mut seen = Seen::default();
-        while let Some(name) = map.next_key::<Name<'de>>()? {
-            seen.note(&name)?;
-            match &*name.0 {
-                "payload" if self.may_be_wrapped => {
+        while let Some(field) = map.next_key::<Field>()? {
+            seen.note(field)?;
+            match field {
+                Field::Payload if self.may_be_wrapped => {
                     payload = Some(map.next_value_seed(Envelope::BARE)?);
                 }
-                "before" => parts.before = map.next_value()?,
-                "after" => parts.after = map.next_value()?,
-                "source" => parts.source = map.next_value()?,
-                "transaction" => parts.transaction = map.next_value()?,
-                "op" => parts.op = Some(map.next_value::<Name<'de>>()?),
-                "ts_ms" => parts.ts_ms = map.next_value()?,
-                "ts_us" => parts.ts_us = map.next_value()?,
-                "ts_ns" => parts.ts_ns = map.next_value()?,
-                "message" => parts.message = map.next_value()?,
-                _ => {
+                Field::Before => parts.before = map.next_value()?,
+                Field::After => parts.after = map.next_value()?,
+                Field::Source => parts.source = map.next_value()?,
+                Field::Transaction => parts.transaction = map.next_value()?,
+                Field::Op => parts.op = Some(map.next_value::<CowStr<'de>>()?),
+                Field::TsMs => parts.ts_ms = map.next_value()?,
+                Field::TsUs => parts.ts_us = map.next_value()?,
+                Field::TsNs => parts.ts_ns = map.next_value()?,
+                Field::Message => parts.message = map.next_value()?,
+                Field::Payload | Field::Schema | Field::Other => {
                     map.next_value::<IgnoredAny>()?;
                 }
             }
@@ -96,55 +96,119 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Envelope<T> {
     }
 }
 
+/// A field of an envelope, or of what stands around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Before,
+    After,
+    Source,
+    Message,
+    Op,
+    Transaction,
+    TsMs,
+    TsUs,
+    TsNs,
+    Payload,
+    Schema,
+    Other,
+}
+
+impl Field {
+    /// Returns the bit of those that may be there but once.
+    fn bit(self) -> u16 {
+        1 << self as u16
+    }
+
+    fn of(name: &str) -> Self {
+        match name {
+            "before" => Self::Before,
+            "after" => Self::After,
+            "source" => Self::Source,
+            "message" => Self::Message,
+            "op" => Self::Op,
+            "transaction" => Self::Transaction,
+            "ts_ms" => Self::TsMs,
+            "ts_us" => Self::TsUs,
+            "ts_ns" => Self::TsNs,
+            "payload" => Self::Payload,
+            "schema" => Self::Schema,
+            _ => Self::Other,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::After => "after",
+            Self::Source => "source",
+            Self::Message => "message",
+            Self::Op => "op",
+            Self::Transaction => "transaction",
+            Self::TsMs => "ts_ms",
+            Self::TsUs => "ts_us",
+            Self::TsNs => "ts_ns",
+            Self::Payload => "payload",
+            Self::Schema => "schema",
+            Self::Other => "",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+
+        impl Visitor<'_> for Name {
+            type Value = Field;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a field")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Field, E> {
+                Ok(Field::of(name))
+            }
+        }
+
+        deserializer.deserialize_identifier(Name)
+    }
+}
+
 /// Which fields an object has, each once.
 #[derive(Default)]
 struct Seen {
-    /// A bit for each of [`NAMES`].
+    /// A bit for each that is known.
     known: u16,
     /// How many there are.
     count: usize,
 }
 
-/// The fields that are looked for.
-const NAMES: [&str; 11] = [
-    "before",
-    "after",
-    "source",
-    "message",
-    "op",
-    "transaction",
-    "ts_ms",
-    "ts_us",
-    "ts_ns",
-    "payload",
-    "schema",
-];
-
 impl Seen {
-    fn note<E: serde::de::Error>(&mut self, name: &str) -> Result<(), E> {
+    fn note<E: serde::de::Error>(&mut self, field: Field) -> Result<(), E> {
         self.count += 1;
-        let Some(at) = NAMES.iter().position(|known| *known == name) else {
+        if field == Field::Other {
             return Ok(());
-        };
-        if self.has(at) {
-            return Err(E::duplicate_field(NAMES[at]));
         }
-        self.known |= 1 << at;
+        if self.has(field) {
+            return Err(E::duplicate_field(field.name()));
+        }
+        self.known |= field.bit();
         Ok(())
     }
 
-    fn has(&self, at: usize) -> bool {
-        self.known & (1 << at) != 0
+    fn has(&self, field: Field) -> bool {
+        self.known & field.bit() != 0
     }
 
     /// True if a part of an envelope is there: a row of another topic may have a column `op`, too.
     fn is_envelope(&self) -> bool {
-        (0..4).any(|at| self.has(at))
+        let parts = [Field::Before, Field::After, Field::Source, Field::Message];
+        parts.into_iter().any(|part| self.has(part))
     }
 
     /// True for a payload, its schema, and nothing else.
     fn is_wrapped(&self) -> bool {
-        self.has(9) && self.has(10) && self.count == 2
+        self.has(Field::Payload) && self.has(Field::Schema) && self.count == 2
     }
 }
 
@@ -152,9 +216,9 @@ impl Seen {
 struct Parts<'de, T> {
     before: Option<OldRow<T>>,
     after: Option<T>,
-    source: Option<Source>,
+    source: Option<LazySource>,
     transaction: Option<Transaction>,
-    op: Option<Name<'de>>,
+    op: Option<CowStr<'de>>,
     message: Option<Message>,
     ts_ms: Option<i64>,
     ts_us: Option<i64>,
@@ -179,7 +243,7 @@ impl<T> Default for Parts<'_, T> {
 
 impl<T> Parts<'_, T> {
     fn into_event<E: serde::de::Error>(self) -> Result<DatabaseEvent<T>, E> {
-        let Name(code) = self.op.ok_or_else(|| E::missing_field("op"))?;
+        let CowStr(code) = self.op.ok_or_else(|| E::missing_field("op"))?;
         let after = || self.after.ok_or_else(|| E::missing_field("after"));
         let change = match Operation::of_code(&code) {
             Operation::Create => Change::Create { after: after()? },

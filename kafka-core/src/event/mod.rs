@@ -13,6 +13,7 @@ mod envelope;
 mod flat;
 mod heartbeat;
 mod key_change;
+mod lazy_source;
 mod message;
 mod old_row;
 mod outbox;
@@ -30,6 +31,7 @@ pub use self::change_id::ChangeId;
 pub use self::flat::{FlatChange, FlatEvent};
 pub use self::heartbeat::{Heartbeat, HeartbeatKey};
 pub use self::key_change::KeyChange;
+pub use self::lazy_source::LazySource;
 pub use self::message::MessageContent;
 pub use self::old_row::OldRow;
 pub use self::outbox::OutboxEvent;
@@ -71,7 +73,7 @@ pub struct DatabaseEvent<T> {
     /// What happened, with the rows.
     pub change: Change<T>,
     /// Where in the database it happened.
-    pub source: Source,
+    pub source: LazySource,
     /// The transaction, if the connector provides it (`provide.transaction.metadata`).
     pub transaction: Option<Transaction>,
     /// When the connector processed the change: milliseconds since the Unix epoch.
@@ -278,7 +280,7 @@ impl<T> DatabaseEvent<T> {
     pub fn of(change: Change<T>) -> Self {
         Self {
             change,
-            source: Source::default(),
+            source: LazySource::default(),
             transaction: None,
             ts_ms: None,
             ts_us: None,

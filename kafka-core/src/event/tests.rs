@@ -147,8 +147,8 @@ fn what_is_wrong_with_an_event_is_told_with_its_column() {
         (r#"{"op":7,"after":null}"#, "`op`: invalid type: integer"),
         (r#"{"op":"c","ts_ms":"x"}"#, "`ts_ms`: invalid type: string"),
         (
-            r#"{"op":"c","source":{"lsn":{}}}"#,
-            "`source`: invalid type: map",
+            r#"{"op":"c","source":"users"}"#,
+            "`source`: the source of a change is an object",
         ),
         (
             r#"{"op":"d","after":{"id":1}}"#,

@@ -108,7 +108,7 @@ impl<T> DatabaseEvent<T> {
     /// The same with another source.
     #[must_use]
     pub fn with_source(mut self, source: Source) -> Self {
-        self.source = source;
+        self.source = source.into();
         self
     }
 }

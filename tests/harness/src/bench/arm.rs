@@ -21,6 +21,8 @@ pub(crate) enum Arm {
     RuststreamTracked,
     /// `RustStream`, eight workers by key
     RuststreamKeyed,
+    /// `RustStream`, eight threads by key
+    RuststreamThreads,
     /// kafka-runtime: the structs of the hand-written loop, order by key
     Key,
     /// … order by partition
@@ -59,6 +61,7 @@ impl Arm {
             Self::RuststreamDefault => Some("default"),
             Self::RuststreamTracked => Some("tracked"),
             Self::RuststreamKeyed => Some("keyed"),
+            Self::RuststreamThreads => Some("threads"),
             _ => None,
         }
     }
