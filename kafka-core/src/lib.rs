@@ -12,6 +12,9 @@ mod clock;
 pub mod column;
 mod config;
 mod connect;
+#[cfg(feature = "costs")]
+#[doc(hidden)]
+pub mod costs;
 mod decode_error;
 mod engine;
 mod error;
