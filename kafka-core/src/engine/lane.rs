@@ -22,10 +22,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::attempt::{Next, Work, leave_batches};
 use super::lane_task::{LaneShared, lock};
-use super::slots::{Intake, Slots, Slotted, Stage, panicked};
+use super::slots::{Admitted, Intake, Slots, Slotted, Stage, drop_call, panicked};
 use crate::extract::HandlerContext;
 use crate::mutant::{self, Mutant};
 use crate::observe::Event;
@@ -75,6 +76,129 @@ where
         }
     }
 
+    /// Starts the records from the cursor on.
+    fn take_in(
+        &mut self,
+        cursor: &mut Option<(Arc<RecordBatch>, usize)>,
+        lane: &Arc<LaneShared>,
+        cx: &mut Context<'_>,
+    ) -> Intake {
+        let is_plain = lane.parking.is_none()
+            && lane.handler.max_payload.is_none()
+            && lane.handler.timeout.is_none();
+        for _ in 0..TURN {
+            if !matches!(cursor, Some((batch, next)) if *next < batch.len()) {
+                *cursor = lock(&lane.inbox).pop_front().map(|batch| (batch, 0));
+            }
+            let Some((batch, next)) = cursor else {
+                return Intake::Dry;
+            };
+            let index = *next;
+            let sequence = batch.sequence(index);
+            if sequence >= self.slots.end {
+                lock(&lane.inbox).clear();
+                *cursor = None;
+                return Intake::Dry;
+            }
+            if self.wanted != Some(sequence) && self.slots.filter(batch, index, lane) {
+                *next += 1;
+                continue;
+            }
+            let chain = lane.handler.chain_of(batch, index);
+            if let Some(waiting) = chain.and_then(|chain| self.chains.get_mut(&chain)) {
+                waiting.push_back((Arc::clone(batch), index));
+                *next += 1;
+                continue;
+            }
+            let admitted = match self.slots.admit(lane, cx) {
+                Ok(admitted) => admitted,
+                Err(lack) => {
+                    self.wanted = Some(sequence);
+                    return lack;
+                }
+            };
+            *next += 1;
+            if is_plain && !admitted.is_probe {
+                self.call_at_once(batch, index, admitted, lane, cx);
+            } else {
+                let work = Work::new(Arc::clone(batch), index, chain);
+                let slot = self.slots.occupy(work, lane);
+                self.slots.give(slot, admitted);
+                self.start(slot, lane, cx);
+                self.keep_chain(slot, chain);
+            }
+        }
+        Intake::MoreTurns
+    }
+
+    /// Makes the first call of a record, with nothing to ask before. Most calls end well before they ever wait: for such a
+    /// one no slot is taken, it only lends its place and its waker.
+    fn call_at_once(
+        &mut self,
+        batch: &Arc<RecordBatch>,
+        index: usize,
+        admitted: Admitted,
+        lane: &Arc<LaneShared>,
+        cx: &mut Context<'_>,
+    ) {
+        let sequence = batch.sequence(index);
+        let slot = self.slots.next_free(lane);
+        self.slots.note_started(sequence);
+        let started = self.slots.timed.then(Instant::now);
+        let at = &mut self.slots[slot];
+        let mut slot_cx = Context::from_waker(&at.waker);
+        let (adapter, call) = (&self.adapter, &mut at.call);
+        lane.begins_poll(sequence);
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let context = HandlerContext::new(&lane.context, 1);
+            call.set(Some(adapter(batch.record(index), context)));
+            let polled = match call.as_mut().as_pin_mut() {
+                Some(call) => call.poll(&mut slot_cx),
+                None => unreachable!("it was just set"),
+            };
+            if polled.is_ready() {
+                call.set(None);
+            }
+            polled
+        }));
+        lane.ends_poll();
+        if let Ok(Poll::Ready(Outcome::Ack)) = polled {
+            if let Some(started) = started {
+                handled(&batch.record(index), 1, started, lane);
+            }
+            let key_hash = batch.key_hash(index);
+            self.slots.ack_at_once(sequence, key_hash, lane);
+            self.slots.keep_permit(Some(admitted.permit));
+            return;
+        }
+        let chain = lane.handler.chain_of(batch, index);
+        let work = Work::new(Arc::clone(batch), index, chain);
+        let slot = self.slots.occupy(work, lane);
+        self.slots.give(slot, admitted);
+        let at = self.slots.starts(slot, sequence, lane);
+        match polled {
+            Ok(Poll::Pending) => {
+                at.stage = Stage::Calling(None);
+                at.started = started.or_else(|| Some(Instant::now()));
+            }
+            Ok(Poll::Ready(outcome)) => self.finish(slot, outcome, lane, cx),
+            Err(panic) => {
+                let failure = panicked(&*panic);
+                // The first panic is what is told, whatever its destructor does.
+                drop_call(&mut at.call);
+                self.finish(slot, Outcome::Fail(failure), lane, cx);
+            }
+        }
+        self.keep_chain(slot, chain);
+    }
+
+    /// Has later records of a key wait for the one that was just started, if it is not finished.
+    fn keep_chain(&mut self, slot: usize, chain: Option<u64>) {
+        if let Some(chain) = chain.filter(|_| self.slots[slot].work.is_some()) {
+            self.chains.entry(chain).or_default();
+        }
+    }
+
     /// Does what is next for a slot's record.
     fn go_on(&mut self, slot: usize, next: Next, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
         let at = &mut self.slots[slot];
@@ -111,47 +235,10 @@ where
     }
 
     fn intake(&mut self, lane: &Arc<LaneShared>, cx: &mut Context<'_>) -> Intake {
-        for _ in 0..TURN {
-            let (batch, index) = match self.cursor.take() {
-                Some((batch, index)) if index < batch.len() => (batch, index),
-                _ => match lock(&lane.inbox).pop_front() {
-                    Some(batch) => (batch, 0),
-                    None => return Intake::Dry,
-                },
-            };
-            let sequence = batch.sequence(index);
-            if sequence >= self.slots.end {
-                lock(&lane.inbox).clear();
-                return Intake::Dry;
-            }
-            if self.wanted != Some(sequence) && self.slots.filter(&batch, index, lane) {
-                self.cursor = Some((batch, index + 1));
-                continue;
-            }
-            let chain = lane.handler.chain_of(&batch, index);
-            if let Some(waiting) = chain.and_then(|chain| self.chains.get_mut(&chain)) {
-                waiting.push_back((Arc::clone(&batch), index));
-                self.cursor = Some((batch, index + 1));
-                continue;
-            }
-            let admitted = match self.slots.admit(lane, cx) {
-                Ok(admitted) => admitted,
-                Err(lack) => {
-                    self.wanted = Some(sequence);
-                    self.cursor = Some((batch, index));
-                    return lack;
-                }
-            };
-            let work = Work::new(Arc::clone(&batch), index, chain);
-            let slot = self.slots.occupy(work, lane);
-            self.slots.give(slot, admitted);
-            self.cursor = Some((batch, index + 1));
-            self.start(slot, lane, cx);
-            if let Some(chain) = chain.filter(|_| self.slots[slot].work.is_some()) {
-                self.chains.entry(chain).or_default();
-            }
-        }
-        Intake::MoreTurns
+        let mut cursor = self.cursor.take();
+        let intake = self.take_in(&mut cursor, lane, cx);
+        self.cursor = cursor;
+        intake
     }
 
     fn start(&mut self, slot: usize, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
@@ -209,12 +296,7 @@ where
             unreachable!("a call that ends has work");
         };
         if let (Outcome::Ack, Some(started)) = (&outcome, at.started.filter(|_| timed)) {
-            lane.group.observers.emit(&Event::Handled {
-                record: &work.record(),
-                handler: &lane.handler.name,
-                attempt: work.attempt,
-                duration: started.elapsed(),
-            });
+            handled(&work.record(), work.attempt, started, lane);
         }
         let Some(next) = work.end(outcome, lane) else {
             return self.settle(slot, lane);
@@ -273,6 +355,15 @@ where
         }
         lock(&lane.inbox).clear();
     }
+}
+
+fn handled(record: &Record, attempt: u32, started: Instant, lane: &LaneShared) {
+    lane.group.observers.emit(&Event::Handled {
+        record,
+        handler: &lane.handler.name,
+        attempt,
+        duration: started.elapsed(),
+    });
 }
 
 impl<F, Fut> LaneDriver for Lane<F, Fut>

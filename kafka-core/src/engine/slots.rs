@@ -57,7 +57,7 @@ pub(super) struct Slot<Load, Call> {
     /// How it ends decides whether the handler is fed again.
     pub(super) is_probe: bool,
     flag: Arc<SlotWaker>,
-    waker: Waker,
+    pub(super) waker: Waker,
 }
 
 impl<Load, Call> Slot<Load, Call> {
@@ -153,28 +153,36 @@ impl<Load, Call> Slots<Load, Call> {
         Poll::Ready(())
     }
 
-    /// Gives work a slot.
-    pub(super) fn occupy(&mut self, work: Load, lane: &Arc<LaneShared>) -> usize {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            let slot = self.all.len();
-            let flag = Arc::new(SlotWaker {
-                lane: Arc::clone(lane),
-                slot,
-                queued: AtomicBool::new(false),
-            });
-            self.all.push(Slot {
-                call: Box::pin(None),
-                stage: Stage::Free,
-                work: None,
-                permit: None,
-                started: None,
-                report_at: Duration::ZERO,
-                is_probe: false,
-                waker: Waker::from(Arc::clone(&flag)),
-                flag,
-            });
-            slot
+    /// Returns the slot that is free next.
+    pub(super) fn next_free(&mut self, lane: &Arc<LaneShared>) -> usize {
+        if let Some(slot) = self.free.last() {
+            return *slot;
+        }
+        let slot = self.all.len();
+        let flag = Arc::new(SlotWaker {
+            lane: Arc::clone(lane),
+            slot,
+            queued: AtomicBool::new(false),
         });
+        self.all.push(Slot {
+            call: Box::pin(None),
+            stage: Stage::Free,
+            work: None,
+            permit: None,
+            started: None,
+            report_at: Duration::ZERO,
+            is_probe: false,
+            waker: Waker::from(Arc::clone(&flag)),
+            flag,
+        });
+        self.free.push(slot);
+        slot
+    }
+
+    /// Gives work the slot that is free next.
+    pub(super) fn occupy(&mut self, work: Load, lane: &Arc<LaneShared>) -> usize {
+        let slot = self.next_free(lane);
+        self.free.pop();
         self.all[slot].work = Some(work);
         self.busy += 1;
         slot
@@ -194,11 +202,23 @@ impl<Load, Call> Slots<Load, Call> {
         last: u64,
         lane: &LaneShared,
     ) -> &mut Slot<Load, Call> {
-        self.started = self.started.max(last + 1);
+        self.note_started(last);
         let at = &mut self.all[slot];
         at.started = self.timed.then(Instant::now);
         at.report_at = lane.group.max_call_age;
         at
+    }
+
+    /// Takes note that a call was given records up to this one.
+    pub(super) fn note_started(&mut self, last: u64) {
+        self.started = self.started.max(last + 1);
+    }
+
+    /// Finishes a record whose first call has ended well before it ever waited.
+    pub(super) fn ack_at_once(&mut self, sequence: u64, key_hash: u64, lane: &LaneShared) {
+        lane.handler.breaker.note(key_hash, false, false);
+        self.good += 1;
+        self.ack_sequence(sequence);
     }
 
     /// Takes note that a slot has no work any more.
@@ -659,7 +679,7 @@ fn now() -> std::time::Instant {
 }
 
 /// Drops a call where it stands; a panic of a destructor is the call's, like any other.
-fn drop_call<Call>(call: &mut Pin<Box<Option<Call>>>) -> Option<Failure> {
+pub(super) fn drop_call<Call>(call: &mut Pin<Box<Option<Call>>>) -> Option<Failure> {
     catch_unwind(AssertUnwindSafe(|| call.set(None)))
         .err()
         .map(|panic| panicked(&*panic))

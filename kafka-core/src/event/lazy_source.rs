@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
+use serde::de::{Deserializer, Error as _, Unexpected};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -112,7 +112,8 @@ impl<'de> Deserialize<'de> for LazySource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
         if !json.get().starts_with('{') {
-            return Err(D::Error::custom("the source of a change is an object"));
+            let told = Unexpected::Other("a value that is no object");
+            return Err(D::Error::invalid_type(told, &"an object in `source`"));
         }
         Ok(Self {
             json: Some(json),
