@@ -112,8 +112,13 @@ impl<'de> Deserialize<'de> for LazySource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
         if !json.get().starts_with('{') {
-            let told = Unexpected::Other("a value that is no object");
-            return Err(D::Error::invalid_type(told, &"an object in `source`"));
+            let told = match json.get().as_bytes().first() {
+                Some(b'"') => Unexpected::Str("…"),
+                Some(b'[') => Unexpected::Seq,
+                Some(b't' | b'f') => Unexpected::Other("boolean"),
+                _ => Unexpected::Other("number"),
+            };
+            return Err(D::Error::invalid_type(told, &"the source of a change"));
         }
         Ok(Self {
             json: Some(json),

@@ -148,7 +148,7 @@ fn what_is_wrong_with_an_event_is_told_with_its_column() {
         (r#"{"op":"c","ts_ms":"x"}"#, "`ts_ms`: invalid type: string"),
         (
             r#"{"op":"c","source":"users"}"#,
-            "invalid type: a value that is no object, expected an object in `source`",
+            "invalid type: string, expected the source of a change",
         ),
         (
             r#"{"op":"d","after":{"id":1}}"#,
