@@ -53,17 +53,36 @@ impl BulkWriter {
 
     /// Hands a record to the client; waits while its queue is full.
     pub(crate) fn send(&mut self, key: &[u8], value: &[u8]) -> anyhow::Result<()> {
-        self.sent += 1;
-        if self.sent.is_multiple_of(1000) {
-            self.producer.poll(Duration::ZERO);
+        let record = BaseRecord::to(&self.topic).key(key).payload(value);
+        Self::hand_over(&self.producer, &mut self.sent, record)
+    }
+
+    /// The same, to a partition.
+    pub(crate) fn send_to(
+        &mut self,
+        partition: i32,
+        key: &[u8],
+        value: &[u8],
+    ) -> anyhow::Result<()> {
+        let record = BaseRecord::to(&self.topic).key(key).payload(value);
+        Self::hand_over(&self.producer, &mut self.sent, record.partition(partition))
+    }
+
+    fn hand_over(
+        producer: &BaseProducer<Failed>,
+        sent: &mut u64,
+        mut record: BaseRecord<'_, [u8], [u8]>,
+    ) -> anyhow::Result<()> {
+        *sent += 1;
+        if sent.is_multiple_of(1000) {
+            producer.poll(Duration::ZERO);
         }
-        let mut record = BaseRecord::to(&self.topic).key(key).payload(value);
         loop {
-            match self.producer.send(record) {
+            match producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
                     record = again;
-                    self.producer.poll(Duration::from_millis(10));
+                    producer.poll(Duration::from_millis(10));
                 }
                 Err((error, _)) => return Err(error).context("write a record"),
             }

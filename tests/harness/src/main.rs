@@ -13,6 +13,8 @@ mod progress;
 mod random;
 mod resources;
 mod simulate;
+mod table;
+mod verdict;
 
 use std::process::ExitCode;
 

@@ -37,6 +37,8 @@ pub(crate) enum Arm {
     Event,
     /// … the bytes as they are
     Raw,
+    /// … 50 handlers, each for a topic
+    Idle,
 }
 
 impl Arm {

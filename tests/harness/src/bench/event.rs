@@ -73,13 +73,16 @@ pub(crate) struct Transaction {
     pub(crate) data_collection_order: i64,
 }
 
+/// When they were written, where nobody asks.
+const WRITTEN_NS: u64 = 1_732_788_000_000_123_456;
+
 impl User {
     fn new(id: u64, version: u64) -> Self {
         Self {
             id,
             email: format!("user-{id}@example.com"),
-            name: format!("Ada Lovelace {id}"),
-            status: "active".into(),
+            name: format!("Ada King, Lovelace {id}"),
+            status: "awaiting approval".into(),
             balance: "1234.50".into(),
             created_at: 1_732_788_000_000_000,
             version,
@@ -95,9 +98,18 @@ pub(crate) fn checksum(id: u64, email: &str, name: &str, version: u64) -> u64 {
 
 /// A key, a value, and what the value adds to the checksum.
 pub(crate) struct Made {
+    pub(crate) id: u64,
     pub(crate) key: String,
     pub(crate) value: String,
     pub(crate) checksum: u64,
+}
+
+impl Made {
+    /// Returns the partition of its key.
+    pub(crate) fn partition(&self, partitions: i32) -> i32 {
+        let hash = Random::of(self.id, "partition").next();
+        i32::try_from(hash % u64::from(partitions.unsigned_abs().max(1))).unwrap_or_default()
+    }
 }
 
 /// Makes the records of a topic, one after the other; a seed repeats them.
@@ -122,18 +134,25 @@ impl Events {
     }
 
     pub(crate) fn next(&mut self) -> Made {
-        let id = self.keys.draw(&mut self.random);
+        self.next_due(WRITTEN_NS, None)
+    }
+
+    /// An event whose `ts_ns` says when it is due; of a key of its own, if it has one.
+    pub(crate) fn next_due(&mut self, ts_ns: u64, id: Option<u64>) -> Made {
+        let drawn = self.keys.draw(&mut self.random);
+        let id = id.unwrap_or(drawn);
         self.number += 1;
         let version = self.number % 1000;
         let mut after = User::new(id, version + 1);
         let checksum = checksum(after.id, &after.email, &after.name, after.version);
-        let mut value = value(id, version, &after, self.number);
+        let mut value = value(id, version, &after, self.number, ts_ns);
         if value.len() < self.size {
             // `null` goes, and two quotes come.
             after.note = Some("x".repeat(self.size - value.len() + 2));
-            value = self::value(id, version, &after, self.number);
+            value = self::value(id, version, &after, self.number, ts_ns);
         }
         Made {
+            id,
             key: format!(r#"{{"id":{id}}}"#),
             value,
             checksum,
@@ -141,12 +160,12 @@ impl Events {
     }
 }
 
-fn value(id: u64, version: u64, after: &User, number: u64) -> String {
+fn value(id: u64, version: u64, after: &User, number: u64, ts_ns: u64) -> String {
     let before = User::new(id, version);
     let lsn = 24_023_128 + number * 56;
     let ms = 1_732_788_000_000 + number;
     format!(
-        r#"{{"before":{},"after":{},"source":{{"version":"3.3.1.Final","connector":"postgresql","name":"auth","ts_ms":{ms},"snapshot":"false","db":"auth","sequence":"[\"{}\",\"{lsn}\"]","ts_us":{ms}000,"ts_ns":{ms}000000,"schema":"public","table":"users","txId":{},"lsn":{lsn},"xmin":null}},"transaction":null,"op":"u","ts_ms":{ms},"ts_us":{ms}123,"ts_ns":{ms}123456}}"#,
+        r#"{{"before":{},"after":{},"source":{{"version":"3.3.1.Final","connector":"postgresql","name":"auth","ts_ms":{ms},"snapshot":"false","db":"auth","sequence":"[\"{}\",\"{lsn}\"]","ts_us":{ms}000,"ts_ns":{ms}000000,"schema":"public","table":"users","txId":{},"lsn":{lsn},"xmin":null}},"transaction":null,"op":"u","ts_ms":{ms},"ts_us":{ms}123,"ts_ns":{ts_ns}}}"#,
         json(&before),
         json(after),
         lsn - 56,

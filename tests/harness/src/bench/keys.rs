@@ -34,15 +34,6 @@ impl Keys {
             }
         }
     }
-
-    /// Returns which part of all records the most frequent key has.
-    pub(crate) fn hottest(&self) -> f64 {
-        match self {
-            #[expect(clippy::cast_precision_loss, reason = "a count of keys")]
-            Self::Uniform(keys) => 1.0 / *keys as f64,
-            Self::Zipf(sums) => 1.0 / sums.last().copied().unwrap_or(1.0),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -59,6 +50,5 @@ mod tests {
 
         // 1 / H(10,000) = 0.1022
         assert!((9_900..10_550).contains(&first), "{first}");
-        assert!((keys.hottest() - 0.1022).abs() < 0.0005);
     }
 }

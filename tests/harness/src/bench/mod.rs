@@ -6,56 +6,101 @@
 //! | `arm`, `work` | who reads, and what is done with a record |
 //! | `worker/` | an arm, in a process of its own |
 //! | `process` | starts an arm, and looks at what it has used |
-//! | `throughput` | the measurements |
-//! | `figures` | medians; no I/O |
+//! | `throughput` | runs arms in rounds |
+//! | `backlog`, `waiting`, `latency`, `idle` | the measurements |
+//! | `figures`, `counts`, `target` | medians, bounds; no I/O |
+//! | `report` | the tables |
 
 mod arm;
+mod backlog;
+mod counts;
 mod event;
 mod figures;
+mod idle;
 mod keys;
+mod latency;
 mod process;
+mod report;
 mod stage;
+mod target;
 mod throughput;
+mod waiting;
 mod work;
 mod worker;
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use test_support::{DEFAULT_VERSION, KafkaCluster, Topics};
 
 use self::arm::Arm;
-use self::event::Events;
-use self::keys::Keys;
-use self::process::Trial;
+use self::report::Chapter;
 use self::stage::Stage;
-use self::throughput::Plan;
-use self::work::Work;
 pub(crate) use self::worker::{WorkerArgs, run as run_worker};
 use crate::interrupt::Interrupt;
 use crate::progress::progress;
+use crate::verdict::{Verdict, total};
 
+/// Measure this runtime and others side by side on a real Kafka: rate, processor time, memory and latency.
+///
+/// Each arm is a process and a group of its own, and proves by a checksum that it has decoded every record. Only ratios
+/// within one run mean something: the broker has the same processors.
 #[derive(Args)]
+#[command(
+    after_help = "Builds itself in release. Ends with 0 if every figure is as it should be, 1 if one is not, 2 if one was not measured,
+130 if it was interrupted. Needs 2 GB of disk, and a machine that does nothing else."
+)]
 pub(crate) struct BenchArgs {
-    /// Only these arms; may be repeated
+    /// Only this; may be repeated
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Vec<Part>,
+
+    /// Only these arms read the backlog; may be repeated
     #[arg(long, value_enum, value_name = "ARM")]
     arm: Vec<Arm>,
+
+    /// How many records the backlog has
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
+
+    /// How often each arm runs: figures are medians
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    #[arg(long, default_value = "none")]
-    work: Work,
-    #[arg(long, default_value_t = 1000)]
-    concurrency: usize,
-    /// A property for librdkafka in our own arms, to try it; may be repeated
+
+    /// A property for librdkafka in the arms of this runtime, to try it; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     property: Vec<String>,
+
     /// Version of Apache Kafka
     #[arg(long, value_name = "VERSION", default_value = DEFAULT_VERSION)]
     kafka: String,
+
+    /// Write the tables into this folder
+    #[arg(long, value_name = "FOLDER")]
+    report: Option<PathBuf>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// A backlog that is read without any work
+    Backlog,
+    /// Handlers that wait or compute
+    Waiting,
+    /// How late records are handled that come at a steady pace
+    Latency,
+    /// A service that has nothing to do
+    Idle,
+}
+
+/// How much is measured.
+pub(crate) struct Outline {
+    pub(crate) arms: Vec<Arm>,
+    pub(crate) records: u64,
+    pub(crate) rounds: u32,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
@@ -67,73 +112,88 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     let interrupt = Interrupt::listen(&tokio)?;
+    let before = load();
+    let measured = measure(args, &tokio, &interrupt);
+    if interrupt.is_set() {
+        progress("interrupted; what was started is ended");
+        return Ok(ExitCode::from(130));
+    }
+    let chapters = measured?;
+    let notes = [
+        machine(),
+        format!(
+            "Load of the machine (1, 5, 15 minutes) before: {before}; after: {}.",
+            load()
+        ),
+    ];
+    let text = report::text(&command(), &notes, &chapters);
+    if let Some(folder) = &args.report {
+        report::write(folder, &text)?;
+    }
+    let lines: Vec<_> = chapters.into_iter().flat_map(|one| one.lines).collect();
+    let verdict = total(&lines);
+    tell(&format!(
+        "{text}\n{verdict}: {} figures; again: {}\n",
+        lines.len(),
+        command()
+    ));
+    Ok(match verdict {
+        Verdict::Pass | Verdict::Information => ExitCode::SUCCESS,
+        Verdict::Fail => ExitCode::FAILURE,
+        Verdict::Inconclusive => ExitCode::from(2),
+    })
+}
+
+fn measure(
+    args: &BenchArgs,
+    tokio: &tokio::runtime::Runtime,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Vec<Chapter>> {
     let scratch = tempfile::Builder::new()
         .prefix("kafka-runtime-bench-")
         .tempdir()?;
-    let arms = if args.arm.is_empty() {
-        vec![
-            Arm::Poll,
-            Arm::LoopDefaults,
-            Arm::Loop,
-            Arm::Stream,
-            Arm::Lanes,
-            Arm::Key,
-            Arm::Partition,
-            Arm::None,
-            Arm::Batch,
-            Arm::Borrowed,
-            Arm::Event,
-            Arm::Raw,
-        ]
-    } else {
-        args.arm.clone()
-    };
-    let ruststream = if arms.iter().any(|arm| arm.ruststream().is_some()) {
-        stage::build_ruststream()?
-    } else {
-        Default::default()
-    };
+    let ruststream = stage::build_ruststream()?;
     progress(&format!("starting Apache Kafka {} …", args.kafka));
     let cluster = KafkaCluster::builder()
         .version(&args.kafka)
         .for_throughput()
+        .property("log.retention.check.interval.ms", "2000")
+        .property("log.segment.delete.delay.ms", "1000")
         .start()?;
+    interrupt.check()?;
     let stage = Stage {
         topics: Topics::new(cluster.bootstrap_servers())?,
         cluster,
-        tokio: &tokio,
-        interrupt: &interrupt,
+        tokio,
+        interrupt,
         folder: scratch.path().to_owned(),
         ruststream,
         properties: args.property.clone(),
     };
-    let filled = stage.fill(
-        "backlog",
-        8,
-        args.records,
-        Events::new(Keys::zipf(10_000), 0),
-    )?;
-    let plan = Plan {
-        filled: &filled,
-        arms: &arms,
-        trial: Trial {
-            arm: Arm::Loop,
-            topic: &filled.topic,
-            records: args.records,
-            work: args.work,
-            concurrency: args.concurrency,
-            limit: stage::LIMIT,
-        },
+    let outline = Outline {
+        arms: args.arm.clone(),
+        records: args.records,
         rounds: args.rounds,
     };
-    let measured = throughput::measure(&stage, &plan)?;
-    tell(&throughput::table(&measured));
-    Ok(ExitCode::SUCCESS)
-}
-
-#[expect(clippy::print_stdout, reason = "it is the result")]
-fn tell(text: &str) {
-    print!("{text}");
+    let parts = match &*args.only {
+        [] => Part::value_variants(),
+        only => only,
+    };
+    let mut chapters = Vec::new();
+    for part in parts {
+        let name = part.to_possible_value();
+        progress(&format!(
+            "{}:",
+            name.map_or_else(String::new, |name| name.get_name().to_owned())
+        ));
+        chapters.push(match part {
+            Part::Backlog => backlog::measure(&stage, &outline)?,
+            Part::Waiting => waiting::measure(&stage, &outline)?,
+            Part::Latency => latency::measure(&stage, &outline)?,
+            Part::Idle => idle::measure(&stage, &outline)?,
+        });
+    }
+    Ok(chapters)
 }
 
 /// Does the same in a release build: the rates of another one are not those of a service.
@@ -155,4 +215,33 @@ fn in_release() -> anyhow::Result<ExitCode> {
         .code()
         .and_then(|code| u8::try_from(code).ok())
         .map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// The command that does the same again.
+fn command() -> String {
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    format!("cargo harness {}", args.join(" "))
+}
+
+/// What the figures were measured on.
+fn machine() -> String {
+    let model = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = model
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown processor", |line| {
+            line.trim_start_matches([' ', '\t', ':'])
+        });
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("{model}, {cores} cores, shared by broker and client.")
+}
+
+fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').take(3).collect::<Vec<_>>().join(", ")
+}
+
+#[expect(clippy::print_stdout, reason = "it is the result")]
+fn tell(text: &str) {
+    print!("{text}");
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use rustix::process::Signal;
 use test_support::{WatchedProcess, unique_name};
 
 use super::arm::Arm;
@@ -25,6 +26,26 @@ pub(crate) struct Trial<'a> {
     pub(crate) work: Work,
     pub(crate) concurrency: usize,
     pub(crate) limit: Duration,
+    /// Measure how late records are handled.
+    pub(crate) is_timed: bool,
+    /// The consumer group; a new one for each trial if there is none.
+    pub(crate) group: Option<&'a str>,
+}
+
+impl<'a> Trial<'a> {
+    /// One that reads a topic to its end, as a group of its own.
+    pub(crate) fn of(topic: &'a str, work: Work, limit: Duration) -> Self {
+        Self {
+            arm: Arm::Key,
+            topic,
+            records: 0,
+            work,
+            concurrency: 1000,
+            limit,
+            is_timed: false,
+            group: None,
+        }
+    }
 }
 
 /// What it took.
@@ -36,6 +57,8 @@ pub(crate) struct Sample {
     /// The same by the names of its threads.
     pub(crate) threads: BTreeMap<String, u64>,
     pub(crate) peak_bytes: u64,
+    /// How late each record was handled, in microseconds, if that was measured.
+    pub(crate) latencies: Vec<u32>,
 }
 
 impl Sample {
@@ -44,10 +67,19 @@ impl Sample {
         per_second(self.done.records, self.done.first_ns, self.done.last_ns)
     }
 
-    /// The same without the last tenth of the records.
-    pub(crate) fn bulk_rate(&self) -> f64 {
-        let records = self.done.records - self.done.records / 10;
-        per_second(records, self.done.first_ns, self.done.bulk_ns)
+    /// The most that it had in memory, in megabytes.
+    pub(crate) fn peak_mb(&self) -> f64 {
+        count(self.peak_bytes) / 1e6
+    }
+
+    /// How long that took.
+    pub(crate) fn took(&self) -> Duration {
+        Duration::from_nanos(self.done.last_ns.saturating_sub(self.done.first_ns))
+    }
+
+    /// How long the first four of five records took.
+    pub(crate) fn bulk_took(&self) -> Duration {
+        Duration::from_nanos(self.done.bulk_ns.saturating_sub(self.done.first_ns))
     }
 
     /// Microseconds of processor time for each record.
@@ -78,13 +110,17 @@ fn micros(ns: u64) -> f64 {
 pub(crate) struct Running {
     process: WatchedProcess,
     out: PathBuf,
+    latencies: Option<PathBuf>,
 }
 
 impl Running {
     /// Starts an arm as a new group.
     pub(crate) fn start(stage: &Stage<'_>, trial: &Trial<'_>) -> anyhow::Result<Self> {
-        let group = unique_name("bench");
-        let out = stage.folder.join(format!("{group}.out"));
+        let name = unique_name("bench");
+        let group = trial.group.map_or_else(|| name.clone(), str::to_owned);
+        let out = stage.folder.join(format!("{name}.out"));
+        let latencies = stage.folder.join(format!("{name}.json"));
+        let latencies = Some(latencies).filter(|_| trial.is_timed);
         let args = WorkerArgs {
             arm: trial.arm,
             servers: stage.servers().to_owned(),
@@ -93,23 +129,51 @@ impl Running {
             records: trial.records,
             work: trial.work,
             concurrency: trial.concurrency,
+            latencies: latencies.clone(),
             property: stage.properties(trial.arm),
         };
         let mut command_line: Vec<OsString> =
             vec!["env".into(), format!("BENCH_TOPIC={}", trial.topic).into()];
-        match trial.arm.ruststream() {
-            Some(mode) => {
-                command_line.push(stage.ruststream.clone().into());
-                command_line.extend(args.for_ruststream(mode).into_iter().map(OsString::from));
-            }
-            None => {
-                let program = std::env::current_exe().context("find this program")?;
-                command_line.push(program.into());
-                command_line.extend(args.to_command_line().into_iter().map(OsString::from));
-            }
+        if let Some(mode) = trial.arm.ruststream() {
+            command_line.push(stage.ruststream.clone().into());
+            command_line.extend(args.for_ruststream(mode).into_iter().map(OsString::from));
+        } else {
+            let program = std::env::current_exe().context("find this program")?;
+            command_line.push(program.into());
+            command_line.extend(args.to_command_line().into_iter().map(OsString::from));
         }
         let process = WatchedProcess::spawn(&command_line, &File::create(&out)?)?;
-        Ok(Self { process, out })
+        Ok(Self {
+            process,
+            out,
+            latencies,
+        })
+    }
+
+    /// Waits until it says something that begins with these words; returns the line.
+    pub(crate) fn wait_for(
+        &mut self,
+        words: &str,
+        interrupt: &Interrupt,
+        limit: Duration,
+    ) -> anyhow::Result<String> {
+        let until = Instant::now() + limit;
+        loop {
+            let ended = self.process.ended()?;
+            let told = fs::read_to_string(&self.out)?;
+            // The last line may be half of one.
+            let whole = told.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            if let Some(line) = whole.lines().find(|line| line.starts_with(words)) {
+                return Ok(line.to_owned());
+            }
+            if let Some(status) = ended {
+                bail!("the arm has ended: {status}\n{told}");
+            }
+            if Instant::now() >= until {
+                bail!("not done after {limit:?}\n{told}");
+            }
+            interrupt.sleep(Duration::from_millis(10))?;
+        }
     }
 
     /// Waits until all is handled.
@@ -118,30 +182,38 @@ impl Running {
         interrupt: &Interrupt,
         limit: Duration,
     ) -> anyhow::Result<Sample> {
-        let until = Instant::now() + limit;
-        let done = loop {
-            let told = fs::read_to_string(&self.out)?;
-            let mut lines = told.lines().filter(|line| line.starts_with("{\"records\""));
-            if let Some(line) = lines.next()
-                && let Ok(done) = serde_json::from_str(line)
-            {
-                break done;
-            }
-            if let Some(status) = self.process.ended()? {
-                bail!("the arm has ended: {status}\n{told}");
-            }
-            if Instant::now() >= until {
-                bail!("not done after {limit:?}\n{told}");
-            }
-            interrupt.sleep(Duration::from_millis(10))?;
+        let line = self.wait_for("{\"records\"", interrupt, limit)?;
+        let latencies = match &self.latencies {
+            Some(file) => serde_json::from_slice(&fs::read(file)?)?,
+            None => Vec::new(),
         };
         let id = self.process.id();
         Ok(Sample {
-            done,
+            done: serde_json::from_str(&line).context("read what an arm told")?,
             cpu_ns: resources::cpu_of(id)?,
             threads: resources::threads_of(id)?,
             peak_bytes: resources::peak_of(id)?,
+            latencies,
         })
+    }
+
+    /// Has a member of ours leave its group; returns how late its records were.
+    pub(crate) fn leave(
+        mut self,
+        interrupt: &Interrupt,
+        limit: Duration,
+    ) -> anyhow::Result<Vec<u32>> {
+        self.process.signal(Signal::TERM)?;
+        self.wait_for("{\"records\"", interrupt, limit)?;
+        let file = self.latencies.as_ref().context("latencies are measured")?;
+        Ok(serde_json::from_slice(&fs::read(file)?)?)
+    }
+
+    /// Ends it in order.
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
+        self.process.signal(Signal::TERM)?;
+        self.process.wait(Duration::from_secs(15))?;
+        Ok(())
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use test_support::{KafkaCluster, Topics, unique_name};
 
 use super::arm::Arm;
+use super::counts::Counts;
 use super::event::Events;
 use crate::bulk::BulkWriter;
 use crate::interrupt::Interrupt;
@@ -31,6 +32,10 @@ pub(crate) struct Filled {
     pub(crate) topic: String,
     pub(crate) records: u64,
     pub(crate) checksum: u64,
+    /// How many records each key has.
+    pub(crate) keys: Counts,
+    /// How many records each partition has.
+    pub(crate) partitions: Counts,
 }
 
 impl Stage<'_> {
@@ -61,6 +66,7 @@ impl Stage<'_> {
             .block_on(self.topics.create(&topic, partitions))?;
         let started = Instant::now();
         let mut writer = BulkWriter::new(self.servers(), &topic, "none")?;
+        let (mut keys, mut places) = (Counts::default(), Counts::default());
         let mut checksum = 0;
         let mut bytes = 0;
         for number in 0..records {
@@ -70,7 +76,10 @@ impl Stage<'_> {
             let event = events.next();
             bytes += event.value.len();
             checksum += event.checksum;
-            writer.send(event.key.as_bytes(), event.value.as_bytes())?;
+            let partition = event.partition(partitions);
+            keys.add(event.id);
+            places.add(u64::try_from(partition)?);
+            writer.send_to(partition, event.key.as_bytes(), event.value.as_bytes())?;
         }
         writer.finish()?;
         progress(&format!(
@@ -82,6 +91,8 @@ impl Stage<'_> {
             topic,
             records,
             checksum,
+            keys,
+            partitions: places,
         })
     }
 

@@ -7,6 +7,7 @@ use super::figures::Figures;
 use super::process::{Sample, Trial, run};
 use super::stage::{Filled, Stage};
 use crate::progress::progress;
+use crate::table::aligned;
 
 /// How a backlog is read.
 pub(crate) struct Plan<'a> {
@@ -20,7 +21,9 @@ pub(crate) struct Plan<'a> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Measured {
     pub(crate) rate: Figures,
-    pub(crate) bulk_rate: Figures,
+    /// Seconds that the whole backlog took, and the first four of five records.
+    pub(crate) took: Figures,
+    pub(crate) bulk_took: Figures,
     pub(crate) cpu_us: Figures,
     pub(crate) peak_mb: Figures,
     pub(crate) start_seconds: Figures,
@@ -32,9 +35,10 @@ impl Measured {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
     fn add(&mut self, sample: &Sample) {
         self.rate.push(sample.rate());
-        self.bulk_rate.push(sample.bulk_rate());
+        self.took.push(sample.took().as_secs_f64());
+        self.bulk_took.push(sample.bulk_took().as_secs_f64());
         self.cpu_us.push(sample.cpu_us());
-        self.peak_mb.push(sample.peak_bytes as f64 / 1e6);
+        self.peak_mb.push(sample.peak_mb());
         self.start_seconds.push(sample.start_seconds());
         for (name, ns) in &sample.threads {
             let us = *ns as f64 / 1e3 / sample.done.records as f64;
@@ -77,7 +81,7 @@ pub(crate) fn measure(
                 arm.name(),
                 sample.rate(),
                 sample.cpu_us(),
-                sample.peak_bytes as f64 / 1e6
+                sample.peak_mb()
             ));
             measured.entry(arm).or_default().add(&sample);
         }
@@ -85,43 +89,61 @@ pub(crate) fn measure(
     Ok(measured)
 }
 
+/// Returns how a figure of one arm compares with that of another.
+pub(crate) fn ratio(
+    measured: &BTreeMap<Arm, Measured>,
+    arm: Arm,
+    of: Arm,
+    figure: impl Fn(&Measured) -> f64,
+) -> f64 {
+    match (measured.get(&arm), measured.get(&of)) {
+        (Some(arm), Some(of)) => figure(arm) / figure(of),
+        _ => f64::NAN,
+    }
+}
+
 /// Writes the table.
 pub(crate) fn table(measured: &BTreeMap<Arm, Measured>) -> String {
-    let yardstick = measured.get(&Arm::Loop);
-    let mut lines = vec![
-        "| arm | k records/s | of the loop | us of CPU per record | of the loop | peak MB | us by thread |"
-            .to_owned(),
-        "|---|---|---|---|---|---|---|".to_owned(),
-    ];
-    let mut thousands = |arm: &Arm, one: &Measured| {
-        let of = |ours: f64, theirs: Option<f64>| {
-            theirs.map_or_else(|| "-".to_owned(), |theirs| format!("{:.2}", ours / theirs))
-        };
+    let of_the_loop = |arm, figure: fn(&Measured) -> f64| {
+        let ratio = ratio(measured, arm, Arm::Loop, figure);
+        if ratio.is_nan() {
+            "-".to_owned()
+        } else {
+            format!("{ratio:.2}")
+        }
+    };
+    let row = |(arm, one): (&Arm, &Measured)| {
         let (least, greatest) = one.rate.spread();
+        let rate = one.rate.median();
         let threads: Vec<_> = one
             .threads
             .iter()
             .filter(|(_, us)| us.median() >= 0.05)
             .map(|(name, us)| format!("{name} {:.2}", us.median()))
             .collect();
-        lines.push(format!(
-            "| {} | {:.0} ({:.0} to {:.0}) | {} | {} | {} | {:.0} | {} |",
+        [
             arm.name(),
-            one.rate.median() / 1e3,
-            least / 1e3,
-            greatest / 1e3,
-            of(one.rate.median(), yardstick.map(|one| one.rate.median())),
-            one.cpu_us.show(2),
-            of(
-                one.cpu_us.median(),
-                yardstick.map(|one| one.cpu_us.median())
+            format!(
+                "{:.0} ({:.0} to {:.0})",
+                rate / 1e3,
+                least / 1e3,
+                greatest / 1e3
             ),
-            one.peak_mb.median(),
-            threads.join(", ")
-        ));
+            of_the_loop(*arm, |one| one.rate.median()),
+            one.cpu_us.show(2),
+            of_the_loop(*arm, |one| one.cpu_us.median()),
+            format!("{:.0}", one.peak_mb.median()),
+            threads.join(", "),
+        ]
     };
-    for (arm, one) in measured {
-        thousands(arm, one);
-    }
-    lines.join("\n") + "\n"
+    let head = [
+        "arm",
+        "k records/s",
+        "of the loop",
+        "us of CPU per record",
+        "of the loop",
+        "peak MB",
+        "us by thread",
+    ];
+    aligned(head, measured.iter().map(row))
 }

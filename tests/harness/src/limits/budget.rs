@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::load::{Keys, Recipe, Writer};
 use super::memory::{Memory, SLACK};
 use super::service::{MAX_IN_FLIGHT_BYTES, PARTITIONS, Service, Stage};
-use super::verdict::Line;
 use super::worker::{Counts, WorkerArgs};
 use crate::interrupt::Interrupt;
 use crate::progress::progress;
+use crate::verdict::Line;
 
 /// `queued.max.messages.kbytes`, as the runtime sets it.
 const QUEUE: u64 = 32 << 20;

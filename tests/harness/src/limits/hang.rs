@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::load::{Keys, Recipe};
 use super::rate::{self, Pair};
 use super::service::{Service, Stage};
-use super::verdict::{Line, Verdict};
 use super::worker::{Hang, Note, Place};
 use crate::clock::{Nanos, between};
 use crate::progress::progress;
+use crate::verdict::{Line, Verdict};
 
 const RECIPE: Recipe = Recipe {
     keys: Keys::Uniform(10_000),

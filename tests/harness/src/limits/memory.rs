@@ -1,6 +1,6 @@
 //! Whether the memory of a process stayed within its budget. No I/O.
 
-use super::verdict::Verdict;
+use crate::verdict::Verdict;
 
 /// What a process may take besides what it was told it may keep: its code, its threads, what malloc does not give back.
 pub(crate) const SLACK: u64 = 64_000_000;

@@ -5,7 +5,7 @@
 //! | `hang`, `poison`, `budget` | the measurements |
 //! | `service`, `worker` | the service that is measured, in a process of its own |
 //! | `load` | the records |
-//! | `rate`, `memory`, `verdict` | what makes a figure pass; no I/O |
+//! | `rate`, `memory` | what makes a figure pass; no I/O |
 //! | `report` | the table |
 
 mod budget;
@@ -16,7 +16,6 @@ mod poison;
 mod rate;
 mod report;
 mod service;
-mod verdict;
 mod worker;
 
 use std::fmt::Write as _;
@@ -29,10 +28,10 @@ use test_support::{DEFAULT_VERSION, KafkaCluster, Topics};
 
 use self::budget::Strain;
 use self::service::Stage;
-use self::verdict::{Line, Verdict, total};
 pub(crate) use self::worker::{WorkerArgs, run as run_worker};
 use crate::interrupt::Interrupt;
 use crate::progress::progress;
+use crate::verdict::{Line, Verdict, table, total};
 
 /// Measure hung calls, poison and memory on a real Kafka, and hold each figure against its limit.
 ///
@@ -188,7 +187,7 @@ fn notes() -> Vec<String> {
 
 #[expect(clippy::print_stdout, reason = "it is the result")]
 fn tell(lines: &[Line], notes: &[String], verdict: Verdict, started: Instant, args: &LimitsArgs) {
-    print!("{}", report::table(lines));
+    print!("{}", table(lines));
     for note in notes {
         println!("{note}");
     }

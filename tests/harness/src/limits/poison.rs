@@ -6,8 +6,8 @@ use super::hang::{rate_text, show};
 use super::load::{Keys, Recipe};
 use super::rate::{self, Pair};
 use super::service::{Service, Stage};
-use super::verdict::{Line, Verdict};
 use crate::progress::progress;
+use crate::verdict::{Line, Verdict};
 
 const GOOD: Recipe = Recipe {
     keys: Keys::Uniform(10_000),

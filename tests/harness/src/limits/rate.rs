@@ -3,7 +3,7 @@
 //! Others use the machine, too. So an arm is compared with the one beside it, never with a number, and what counts is
 //! the median of the pairs.
 
-use super::verdict::Verdict;
+use crate::verdict::Verdict;
 
 /// What has to be left of the rate.
 pub(crate) const LEAST: f64 = 0.9;

@@ -10,6 +10,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use super::WorkerArgs;
 use super::tally::Tally;
 use crate::bench::event::Envelope;
+use crate::bench::work::Work;
 
 /// At least once, and careful: nothing is stored before it is handled, what is stored is committed each second.
 pub(super) fn config(args: &WorkerArgs) -> ClientConfig {
@@ -52,16 +53,20 @@ pub(super) fn base(args: &WorkerArgs, tally: &Tally) -> anyhow::Result<()> {
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
             let message = message?;
             let event = decode(&message)?;
-            if args.work != crate::bench::work::Work::None {
+            if args.work != Work::None {
                 runtime.block_on(args.work.run());
             }
-            tally.row(event.after.as_ref());
+            tally.event(event.after.as_ref(), event.ts_ns);
             consumer.store_offset_from_message(&message)?;
         }
     }
 }
 
 /// The same, as an async function.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is what others use, and is measured here"
+)]
 pub(super) fn stream(args: &WorkerArgs, tally: &Tally) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -73,7 +78,7 @@ pub(super) fn stream(args: &WorkerArgs, tally: &Tally) -> anyhow::Result<()> {
             let message = consumer.recv().await?;
             let event = decode(&message)?;
             args.work.run().await;
-            tally.row(event.after.as_ref());
+            tally.event(event.after.as_ref(), event.ts_ns);
             consumer.store_offset_from_message(&message)?;
         }
     })

@@ -86,7 +86,9 @@ async fn lane(
         let value = message.payload().unwrap_or_default();
         let event: Option<Envelope> = serde_json::from_slice(value).ok();
         work.run().await;
-        tally.row(event.as_ref().and_then(|event| event.after.as_ref()));
+        if let Some(event) = &event {
+            tally.event(event.after.as_ref(), event.ts_ns);
+        }
         if let Some(tracker) = usize::try_from(message.partition())
             .ok()
             .and_then(|partition| trackers.get(partition))

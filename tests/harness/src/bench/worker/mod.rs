@@ -5,8 +5,10 @@ mod lanes;
 mod runtime;
 mod tally;
 
-pub(crate) use self::tally::Done;
+pub(crate) use self::runtime::{FAILING, idle_topics};
+pub(crate) use self::tally::{Done, READY};
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -33,6 +35,9 @@ pub(crate) struct WorkerArgs {
     /// Calls at once, where the arm has such a bound
     #[arg(long)]
     pub(crate) concurrency: usize,
+    /// Measure how late records are handled, and write that here
+    #[arg(long)]
+    pub(crate) latencies: Option<PathBuf>,
     /// A property for librdkafka, as NAME=VALUE
     #[arg(long)]
     pub(crate) property: Vec<String>,
@@ -49,6 +54,9 @@ impl WorkerArgs {
         option("records", self.records.to_string());
         option("work", self.work.to_string());
         option("concurrency", self.concurrency.to_string());
+        if let Some(file) = &self.latencies {
+            option("latencies", file.display().to_string());
+        }
         for property in &self.property {
             option("property", property.clone());
         }
@@ -86,13 +94,16 @@ pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<()> {
         .with_ansi(false)
         .with_writer(std::io::stderr)
         .init();
-    let tally = Arc::new(Tally::new(args.records));
+    let tally = match &args.latencies {
+        Some(file) => Tally::with_latencies(file.clone()),
+        None => Arc::new(Tally::new(args.records)),
+    };
     match args.arm {
         Arm::Poll => hand_written::poll(args, &tally),
         Arm::LoopDefaults | Arm::Loop => hand_written::base(args, &tally),
         Arm::Stream => hand_written::stream(args, &tally),
         Arm::Lanes => lanes::run(args, &tally),
         arm if arm.ruststream().is_some() => anyhow::bail!("it has a program of its own"),
-        _ => runtime::run(args, tally),
+        _ => runtime::run(args, &tally),
     }
 }

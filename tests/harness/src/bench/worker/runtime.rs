@@ -1,9 +1,11 @@
 //! kafka-runtime, with a handler of each kind.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kafka_runtime::{
-    Batch, Config, DatabaseEvent, Handler, Ordering, Raw, Runtime, State, topic_handler,
+    Batch, Config, DatabaseEvent, Handler, Ordering, Outcome, Raw, Retry, Runtime, State,
+    topic_handler,
 };
 
 use super::WorkerArgs;
@@ -12,6 +14,16 @@ use crate::bench::arm::Arm;
 use crate::bench::event::{BorrowedUser, Envelope, User};
 use crate::bench::work::Work;
 
+/// The key whose records always fail.
+pub(crate) const FAILING: u64 = 1_000_000_000;
+
+/// They fail for as long as anything is measured.
+const RETRY: Retry = Retry {
+    attempts: 10_000,
+    initial: Duration::from_millis(50),
+    max: Duration::from_millis(200),
+};
+
 /// Payloads that borrow need the macro; its topic is in the environment of this process.
 #[topic_handler("${BENCH_TOPIC}", concurrency = 1000)]
 async fn borrowed(
@@ -19,10 +31,10 @@ async fn borrowed(
     State((tally, work)): State<(Arc<Tally>, Work)>,
 ) {
     work.run().await;
-    tally.borrowed_row(event.after());
+    tally.borrowed_event(event.after(), event.ts_ns);
 }
 
-pub(super) fn run(args: &WorkerArgs, tally: Arc<Tally>) -> anyhow::Result<()> {
+pub(super) fn run(args: &WorkerArgs, tally: &Arc<Tally>) -> anyhow::Result<()> {
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -34,12 +46,35 @@ pub(super) fn run(args: &WorkerArgs, tally: Arc<Tally>) -> anyhow::Result<()> {
         config = config.property(name, value);
     }
     let builder = Runtime::builder().config(config);
-    let builder = if args.arm == Arm::Borrowed {
-        builder.state((tally, args.work))
-    } else {
-        builder.handlers(vec![handler(args, tally)])
+    let builder = match args.arm {
+        Arm::Borrowed => builder.state((Arc::clone(tally), args.work)),
+        Arm::Idle => builder.handlers(idle_handlers(args, tally)),
+        _ => builder.handlers([handler(args, Arc::clone(tally))]),
     };
-    Ok(tokio.block_on(builder.build()?.run())?)
+    tokio.block_on(builder.build()?.run())?;
+    if let Some(file) = &args.latencies {
+        tally.tell_latencies(file);
+    }
+    Ok(())
+}
+
+/// One for the topic, and more for topics of their own.
+fn idle_handlers(args: &WorkerArgs, tally: &Arc<Tally>) -> Vec<Handler> {
+    let topics = idle_topics(&args.topic);
+    let others = topics.map(|topic| {
+        let args = WorkerArgs {
+            topic,
+            ..args.clone()
+        };
+        handler(&args, Arc::clone(tally))
+    });
+    let one = handler(args, Arc::clone(tally));
+    std::iter::once(one).chain(others).collect()
+}
+
+/// Returns the topics of the other handlers of a service with 50.
+pub(crate) fn idle_topics(topic: &str) -> impl Iterator<Item = String> {
+    (2..=50).map(move |number| format!("{topic}-{number}"))
 }
 
 fn handler(args: &WorkerArgs, tally: Arc<Tally>) -> Handler {
@@ -49,7 +84,7 @@ fn handler(args: &WorkerArgs, tally: Arc<Tally>) -> Handler {
             let tally = Arc::clone(&tally);
             async move {
                 work.run().await;
-                tally.row(event.after());
+                tally.event(event.after(), event.ts_ns);
             }
         }),
         Arm::Raw => Handler::new(topic, move |_: Raw| {
@@ -64,17 +99,23 @@ fn handler(args: &WorkerArgs, tally: Arc<Tally>) -> Handler {
             async move {
                 for event in batch.payloads() {
                     work.run().await;
-                    tally.row(event.after.as_ref());
+                    tally.event(event.after.as_ref(), event.ts_ns);
                 }
             }
         }),
         _ => Handler::new(topic, move |event: Envelope| {
             let tally = Arc::clone(&tally);
             async move {
+                let user = event.after.as_ref();
+                if user.is_some_and(|user| user.id == FAILING) {
+                    return Outcome::retry("it always does");
+                }
                 work.run().await;
-                tally.row(event.after.as_ref());
+                tally.event(user, event.ts_ns);
+                Outcome::Ack
             }
-        }),
+        })
+        .retry(RETRY),
     };
     let handler = match args.arm {
         Arm::Partition => handler.ordering(Ordering::Partition),

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use crate::table::aligned;
+
+const HEAD: [&str; 4] = ["figure", "limit", "measured", "verdict"];
+
 /// How a figure compares with its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -45,9 +49,23 @@ pub(crate) fn total(lines: &[Line]) -> Verdict {
     }
 }
 
+/// Returns a table that is readable as it stands and as markdown.
+pub(crate) fn table(lines: &[Line]) -> String {
+    aligned(HEAD, lines.iter().map(cells))
+}
+
+fn cells(line: &Line) -> [String; 4] {
+    [
+        line.figure.clone(),
+        line.limit.clone(),
+        line.measured.clone(),
+        line.verdict.to_string(),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Line, Verdict, total};
+    use super::{Line, Verdict, table, total};
 
     fn lines(verdicts: &[Verdict]) -> Vec<Line> {
         let line = |verdict: &Verdict| Line {
@@ -83,5 +101,22 @@ mod tests {
         let all = lines(&[Verdict::Pass, Verdict::Information]);
 
         assert_eq!(total(&all), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_table_is_aligned() {
+        let line = Line {
+            figure: "a hung call".into(),
+            limit: "3 s".into(),
+            measured: "2.1 s".into(),
+            verdict: Verdict::Pass,
+        };
+
+        let expected = "\
+| figure      | limit | measured | verdict |
+|-------------|-------|----------|---------|
+| a hung call | 3 s   | 2.1 s    | PASS    |
+";
+        assert_eq!(table(&[line]), expected);
     }
 }
