@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
-use super::backpressure::Budget;
+use super::backpressure::{Budget, Share};
 use super::corrupt::Corrupt;
 use super::dispatch::{Assigned, Dispatch, NewPartition};
 use super::fence::Fenced;
@@ -285,8 +285,11 @@ impl Engine {
     }
 
     /// Returns what each partition that is read may hold, retry topics among them.
-    pub(super) fn share(&self) -> Budget {
-        self.config.budget.share(self.all_partitions().count())
+    pub(super) fn share(&self) -> Share {
+        let sources = self.dispatch.partitions.iter().map(Assigned::load);
+        let parked = self.retries.iter().flat_map(Retries::loads);
+        let loads: Vec<_> = sources.chain(parked).collect();
+        self.config.budget.share(&loads)
     }
 
     fn is_watching(&self) -> bool {

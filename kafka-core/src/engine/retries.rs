@@ -8,6 +8,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::backpressure::Load;
 use super::dispatch::Assigned;
 use super::poll::{Engine, MOST};
 use super::questions::Questions;
@@ -89,6 +90,10 @@ impl Retries {
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Assigned> {
         self.topics.0.iter().map(|topic| &topic.assigned)
+    }
+
+    pub(super) fn loads(&self) -> impl Iterator<Item = Load> {
+        self.topics.0.iter().map(RetryTopic::load)
     }
 
     pub(super) fn of_sources(&self, sources: &[TopicPartition]) -> impl Iterator<Item = &Assigned> {
@@ -412,9 +417,7 @@ impl Engine {
             return;
         };
         for topic in &mut retries.topics.0 {
-            let mut load = topic.assigned.load();
-            // They wait for the source, which may wait for room here; and of their bytes nothing is kept.
-            load.records = load.records.saturating_sub(topic.held.len());
+            let load = topic.load();
             let is_full = topic.assigned.is_full;
             topic.assigned.is_full = if is_full {
                 !share.is_relieved(load)

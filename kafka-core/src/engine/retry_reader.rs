@@ -11,6 +11,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::backpressure::Load;
 use super::dispatch::{Assigned, hash_of};
 use crate::client::{Position, RecordSink};
 use crate::clock::unix_ms;
@@ -157,6 +158,16 @@ impl RecordSink for Topics {
 }
 
 impl RetryTopic {
+    /// Returns what waits or runs; not what waits for the source, which may wait for room here: of its bytes nothing is
+    /// kept.
+    pub(super) fn load(&self) -> Load {
+        let load = self.assigned.load();
+        Load {
+            records: load.records.saturating_sub(self.held.len()),
+            ..load
+        }
+    }
+
     fn take(&mut self, record: &RawRecord<'_>) {
         if self.assigned.must_seek.is_some() {
             return;

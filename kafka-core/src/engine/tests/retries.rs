@@ -435,11 +435,15 @@ async fn retry_topics_share_the_budget_with_their_sources() {
     bench.broker.tell(Polled::Assigned(vec![at(0)]));
     bench.rounds(5).await;
 
-    for key in ["a", "b", "c", "d"] {
+    for key in ["a", "b", "c", "d", "e"] {
         bench.append(key, key);
     }
     bench.rounds(3).await;
+    assert!(!bench.broker.is_paused(&at(0)));
+    bench.append("f", "f");
+    bench.rounds(3).await;
 
+    // The last two are for the retry topic.
     assert!(bench.broker.is_paused(&at(0)));
 }
 

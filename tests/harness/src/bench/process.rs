@@ -182,7 +182,7 @@ impl Running {
         interrupt: &Interrupt,
         limit: Duration,
     ) -> anyhow::Result<Sample> {
-        let line = self.wait_for("{\"records\"", interrupt, limit)?;
+        let line = self.wait_for("{", interrupt, limit)?;
         let latencies = match &self.latencies {
             Some(file) => serde_json::from_slice(&fs::read(file)?)?,
             None => Vec::new(),
@@ -204,7 +204,7 @@ impl Running {
         limit: Duration,
     ) -> anyhow::Result<Vec<u32>> {
         self.process.signal(Signal::TERM)?;
-        self.wait_for("{\"records\"", interrupt, limit)?;
+        self.wait_for("{", interrupt, limit)?;
         let file = self.latencies.as_ref().context("latencies are measured")?;
         Ok(serde_json::from_slice(&fs::read(file)?)?)
     }
