@@ -31,7 +31,7 @@ pub(crate) struct Done {
 pub(crate) const READY: &str = "ready";
 
 /// An arm that measures latencies is done when nothing has come for this long.
-const QUIET: Duration = Duration::from_millis(1500);
+const QUIET: Duration = Duration::from_millis(2500);
 
 #[derive(Debug)]
 pub(crate) struct Tally {
