@@ -1,8 +1,8 @@
 //! Calls a handler with many records of one partition at a time.
 //!
 //! A batch is filled from the inbox, in the order of the partition, and started when it is full or has lingered. Its
-//! keys are busy while its call waits: their later records wait in their chains, other keys fill the next batch. A record that
-//! failed leaves its batch for good: it is tried again alone, and its key stays busy until it is settled.
+//! keys are busy while its call waits: their later records wait in their chains, other keys fill the next batch. A
+//! record that failed leaves its batch for good: it is tried again alone, and its key stays busy until it is settled.
 //!
 //! ```text
 //! inbox ─► wanted? ─ no ─► ack
