@@ -1,8 +1,9 @@
 //! What is measured.
 
 use std::fmt;
-use std::future::ready;
+use std::future::{poll_fn, ready};
 use std::hint::black_box;
+use std::task::Poll;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -28,6 +29,8 @@ pub(crate) enum Mode {
     None,
     /// A handler of batches that reads nothing.
     Batch,
+    /// The same, and each call waits once: as all that do some work will.
+    BatchWaits,
     /// Key order, an envelope and rows of owned serde structs.
     Plain,
     /// Key order, `DatabaseEvent` of an owned row; the old row is not read.
@@ -48,10 +51,10 @@ impl Mode {
         Self::value_variants().to_vec()
     }
 
-    /// Returns how often it has to run. Batches keep a map of their keys, which is hashed in another way in each process: that
-    /// takes more or less, by 5 %.
+    /// Returns how often it has to run. Batches that wait keep a map of their keys, which is hashed in another way in each
+    /// process: that takes more or less, by 5 %.
     pub(crate) fn runs(self) -> usize {
-        if self == Self::Batch { 7 } else { 1 }
+        if self == Self::BatchWaits { 7 } else { 1 }
     }
 
     /// Returns its way for so many records that are written already.
@@ -66,6 +69,18 @@ impl Mode {
             Self::Batch => Handler::batch(TOPIC, |records: Batch<Raw>| {
                 black_box(&records);
                 ready(())
+            })
+            .linger(Duration::ZERO),
+            Self::BatchWaits => Handler::batch(TOPIC, |records: Batch<Raw>| {
+                let mut has_waited = false;
+                poll_fn(move |cx| {
+                    if std::mem::replace(&mut has_waited, true) {
+                        black_box(&records);
+                        return Poll::Ready(());
+                    }
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                })
             })
             .linger(Duration::ZERO),
             Self::Plain => Handler::new(TOPIC, |event: Plain| {

@@ -458,6 +458,11 @@ impl Verdicts {
         ))
     }
 
+    /// True if every record of a batch of this length was handled.
+    pub(crate) fn are_all_good(&self, len: usize) -> bool {
+        self.exceptions.is_empty() && self.collected.is_none_or(|count| count >= len)
+    }
+
     /// Takes a record's verdict; it fails if it has none.
     pub(crate) fn take(&mut self, index: usize) -> Outcome {
         match (self.exceptions.remove(&index), self.collected) {

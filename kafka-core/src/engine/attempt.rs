@@ -87,6 +87,7 @@ fn leave_batch(batch: &mut Arc<RecordBatch>, index: &mut usize) {
 }
 
 impl Work {
+    #[inline]
     pub(super) fn new(batch: Arc<RecordBatch>, index: usize, chain: Option<u64>) -> Self {
         let attempt = batch.attempts(index).saturating_add(1);
         Self {

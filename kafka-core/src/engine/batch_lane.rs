@@ -1,8 +1,8 @@
 //! Calls a handler with many records of one partition at a time.
 //!
 //! A batch is filled from the inbox, in the order of the partition, and started when it is full or has lingered. Its
-//! keys are busy from then on: their later records wait in their chains, other keys fill the next batch. A record that
-//! failed leaves its batch for good: it is tried again alone, and its key stays busy until it is settled.
+//! keys are busy while its call waits: their later records wait in their chains, other keys fill the next batch. A
+//! record that failed leaves its batch for good: it is tried again alone, and its key stays busy until it is settled.
 //!
 //! ```text
 //! inbox ─► wanted? ─ no ─► ack
@@ -15,6 +15,7 @@
 //!             │                                backoff, call, … or given up ─► ack ──────┘
 //! ```
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,6 +45,27 @@ pub(super) struct Run {
     undecoded: Vec<(Work, Failure)>,
     /// Its one record has failed, or is parked, and is the one of its chain that may go on.
     is_alone: bool,
+    /// Its keys are busy. Those of a call that ends well before it ever waits need not be.
+    holds_keys: bool,
+}
+
+impl Run {
+    /// Returns the highest sequence of its records.
+    fn last(&self) -> Option<u64> {
+        let undecoded = self.undecoded.last().map(|(work, _)| work);
+        let last = self.works.last().into_iter().chain(undecoded);
+        last.map(Work::sequence).max()
+    }
+
+    /// Has later records of its keys wait for it.
+    fn hold_keys(&mut self, chains: &mut Chains) {
+        if std::mem::replace(&mut self.holds_keys, true) {
+            return;
+        }
+        for chain in self.works.iter().filter_map(|work| work.chain) {
+            chains.entry(chain).or_default().busy += 1;
+        }
+    }
 }
 
 /// A call that has ended.
@@ -52,6 +74,21 @@ struct Ended {
     is_probe: bool,
     /// See [`Run`].
     is_alone: bool,
+    holds_keys: bool,
+}
+
+impl Ended {
+    #[inline]
+    fn tell_handled(&self, work: &Work, lane: &LaneShared) {
+        if let Some(started) = self.started {
+            lane.group.observers.emit(&Event::Handled {
+                record: &work.record(),
+                handler: &lane.handler.name,
+                attempt: work.attempt,
+                duration: started.elapsed(),
+            });
+        }
+    }
 }
 
 /// Records that wait for each other.
@@ -68,15 +105,7 @@ struct Chain {
     waiting: VecDeque<(Arc<RecordBatch>, usize)>,
 }
 
-/// Where the next record of a batch is.
-enum Found {
-    Record(Work),
-    /// It waits for its key.
-    Busy,
-    /// The handler does not want it.
-    Unwanted,
-    Nothing,
-}
+type Chains = HashMap<u64, Chain, foldhash::fast::RandomState>;
 
 /// Drives the calls of one concrete batch handler: `D` decodes a record, `F` calls the function.
 pub struct BatchLane<D, T, F, Fut> {
@@ -85,7 +114,7 @@ pub struct BatchLane<D, T, F, Fut> {
     payload: PhantomData<fn() -> T>,
     slots: Slots<Run, Fut>,
     /// Keys with a record that was started and is not settled, and keys with records that waited for one.
-    chains: HashMap<u64, Chain, foldhash::fast::RandomState>,
+    chains: Chains,
     /// Chains that became free with records waiting: older than all that is in the inbox. One may be in here twice, or be
     /// busy again.
     freed: VecDeque<u64>,
@@ -93,6 +122,8 @@ pub struct BatchLane<D, T, F, Fut> {
     cursor: Option<(Arc<RecordBatch>, usize)>,
     /// The batch that is being filled. Its records are not started: a drain may forget them.
     filling: Vec<Work>,
+    /// One of them has waited in its chain.
+    has_waited: bool,
     /// How long that waits for more.
     linger: Option<Pin<Box<Sleep>>>,
 }
@@ -121,12 +152,58 @@ where
             freed: VecDeque::new(),
             cursor: None,
             filling: Vec::new(),
+            has_waited: false,
             linger: None,
         }
     }
 
-    /// Finds a record that may start: of a chain that became free, else of the inbox.
-    fn next(&mut self, lane: &Arc<LaneShared>) -> Found {
+    /// Fills the batch with records that may start: of chains that became free, then of the inbox. Each that is looked at
+    /// is a turn. False once there are none.
+    fn fill(&mut self, max: usize, turns: &mut usize, lane: &LaneShared) -> bool {
+        while *turns > 0 && self.filling.len() < max {
+            let Some(work) = self.next_waiting(lane) else {
+                break;
+            };
+            *turns -= 1;
+            self.filling.push(work);
+            self.has_waited = true;
+        }
+        while *turns > 0 && self.filling.len() < max {
+            let Some((batch, next)) = &mut self.cursor else {
+                let batch = lock(&lane.inbox).pop_front();
+                if batch.is_none() {
+                    return false;
+                }
+                self.cursor = batch.map(|batch| (batch, 0));
+                continue;
+            };
+            let index = *next;
+            if index >= batch.len() {
+                self.cursor = None;
+                continue;
+            }
+            if batch.sequence(index) >= self.slots.end {
+                self.cursor = None;
+                lock(&lane.inbox).clear();
+                return false;
+            }
+            *turns -= 1;
+            *next += 1;
+            if self.slots.filter(batch, index, lane) {
+                continue;
+            }
+            let chain = lane.handler.chain_of(batch, index);
+            let batch = Arc::clone(batch);
+            match chain.and_then(|chain| self.chains.get_mut(&chain)) {
+                Some(chain) => chain.waiting.push_back((batch, index)),
+                None => self.filling.push(Work::new(batch, index, chain)),
+            }
+        }
+        true
+    }
+
+    /// Finds a record whose chain became free.
+    fn next_waiting(&mut self, lane: &LaneShared) -> Option<Work> {
         while let Some(&key) = self.freed.front() {
             let free = self.chains.get_mut(&key).filter(|chain| chain.busy == 0);
             let Some(chain) = free else {
@@ -142,30 +219,10 @@ where
             }
             if let Some((batch, index)) = next {
                 let work = Work::new(batch, index, Some(key));
-                return Found::Record(work.after(has_failed, lane));
+                return Some(work.after(has_failed, lane));
             }
         }
-        let (batch, index) = match self.cursor.take() {
-            Some((batch, index)) if index < batch.len() => (batch, index),
-            _ => match lock(&lane.inbox).pop_front() {
-                Some(batch) => (batch, 0),
-                None => return Found::Nothing,
-            },
-        };
-        if batch.sequence(index) >= self.slots.end {
-            lock(&lane.inbox).clear();
-            return Found::Nothing;
-        }
-        self.cursor = Some((Arc::clone(&batch), index + 1));
-        if self.slots.filter(&batch, index, lane) {
-            return Found::Unwanted;
-        }
-        let chain = lane.handler.chain_of(&batch, index);
-        if let Some(chain) = chain.and_then(|chain| self.chains.get_mut(&chain)) {
-            chain.waiting.push_back((batch, index));
-            return Found::Busy;
-        }
-        Found::Record(Work::new(batch, index, chain))
+        None
     }
 
     /// True once an incomplete batch has waited long enough for more. A drain does not wait.
@@ -183,27 +240,37 @@ where
     fn start_filled(&mut self, admitted: Admitted, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
         self.linger = None;
         let mut works = std::mem::take(&mut self.filling);
-        // Records that had waited in their chain may stand behind newer ones of other keys.
-        works.sort_by_key(Work::sequence);
+        let has_waited = std::mem::take(&mut self.has_waited);
+        if has_waited {
+            // It may stand behind newer ones of other keys.
+            works.sort_by_key(Work::sequence);
+        }
         if admitted.is_probe {
             self.filling = works.split_off(1);
+            self.has_waited = has_waited;
         }
-        for chain in works.iter().filter_map(|work| work.chain) {
-            self.chains.entry(chain).or_default().busy += 1;
-        }
-        if let (true, Some(probed)) = (admitted.is_probe, works[0].chain) {
-            let is_behind = |work: &mut Work| work.chain == Some(probed);
-            let behind = self.filling.extract_if(.., is_behind).collect();
-            self.put_back(behind);
-        }
-        let run = Run {
+        let probed = works[0].chain;
+        let mut run = Run {
             works,
             undecoded: Vec::new(),
             is_alone: false,
+            holds_keys: false,
         };
+        // Else nothing waits behind its records, and nothing asks for their keys before the call.
+        if has_waited || admitted.is_probe || lane.parking.is_some() {
+            run.hold_keys(&mut self.chains);
+        }
+        if admitted.is_probe && probed.is_some() {
+            let is_behind = |work: &mut Work| work.chain == probed;
+            let behind = self.filling.extract_if(.., is_behind).collect();
+            self.put_back(behind);
+        }
         let slot = self.slots.occupy(run, lane);
         self.slots.give(slot, admitted);
         self.start(slot, lane, cx);
+        if let Some(run) = &mut self.slots[slot].work {
+            run.hold_keys(&mut self.chains);
+        }
     }
 
     /// Makes records that were not started wait for their keys, which are busy.
@@ -216,15 +283,92 @@ where
         }
     }
 
-    /// Decodes a record; whatever is wrong with it is its own failure, and not the batch's.
-    fn decode(&self, work: &Work, lane: &LaneShared) -> Result<BatchRecord<T>, Failure> {
-        work.check_size(lane)?;
-        let record = work.record();
-        lane.begins_poll(work.sequence());
-        let decoded = catch_unwind(AssertUnwindSafe(|| (self.decode)(&record)));
-        lane.ends_poll();
-        let payload = decoded.map_err(|panic| panicked(&*panic))??;
-        Ok(BatchRecord::new(payload, record, work.attempt))
+    /// Decodes records up to the first that cannot be: whatever is wrong with it is its own failure, and not the batch's.
+    fn decode(
+        &self,
+        works: &[Work],
+        records: &mut Vec<BatchRecord<T>>,
+        lane: &LaneShared,
+    ) -> Result<(), Failure> {
+        let decoded = catch_unwind(AssertUnwindSafe(|| {
+            for work in works {
+                work.check_size(lane)?;
+                let record = work.record();
+                lane.begins_poll(work.sequence());
+                let payload = (self.decode)(&record);
+                lane.ends_poll();
+                records.push(BatchRecord::new(payload?, record, work.attempt));
+            }
+            Ok(())
+        }));
+        decoded.unwrap_or_else(|panic| {
+            lane.ends_poll();
+            Err(panicked(&*panic))
+        })
+    }
+
+    /// Decides about the records of a batch that are not decoded, one by one: which of them are given to the call.
+    fn sort_out(
+        &mut self,
+        slot: usize,
+        records: &mut Vec<BatchRecord<T>>,
+        mut failure: Option<Failure>,
+        lane: &Arc<LaneShared>,
+    ) {
+        let Some(run) = &mut self.slots[slot].work else {
+            unreachable!("a slot that starts has work");
+        };
+        run.hold_keys(&mut self.chains);
+        let is_alone = run.is_alone;
+        let mut decoded = std::mem::take(&mut run.works);
+        let rest = decoded.split_off(records.len());
+        let mut undecoded = Vec::new();
+        // Keys of records that cannot be decoded, and what waits for these.
+        let mut ended = HashSet::new();
+        let mut behind: Vec<Work> = Vec::new();
+        for work in rest {
+            let is_of_its_key =
+                |earlier: &Work| earlier.chain.is_some() && earlier.chain == work.chain;
+            if work.chain.is_some_and(|chain| ended.contains(&chain))
+                // What lies parked is not handled in this call, and those of its key before it are.
+                || (work.is_parked(lane) && decoded.iter().any(is_of_its_key))
+            {
+                ended.extend(work.chain);
+                behind.push(work);
+                continue;
+            }
+            if let Some(next) = work.follow(lane) {
+                if matches!(next, Next::RetryAt(_)) {
+                    // It waits for room, and what is behind it in its chain for it.
+                    ended.extend(work.chain);
+                }
+                self.set_aside(work, next, is_alone, lane);
+                continue;
+            }
+            let failed = match failure.take() {
+                None => self
+                    .decode(std::slice::from_ref(&work), records, lane)
+                    .err(),
+                failed => failed,
+            };
+            match failed {
+                None => decoded.push(work),
+                Some(failure) => {
+                    ended.extend(work.chain);
+                    undecoded.push((work, failure));
+                }
+            }
+        }
+        for chain in behind.iter().filter_map(|work| work.chain) {
+            if let Some(chain) = self.chains.get_mut(&chain) {
+                chain.busy -= 1;
+            }
+        }
+        self.put_back(behind);
+        if let Some(run) = &mut self.slots[slot].work {
+            run.works = decoded;
+            run.undecoded = undecoded;
+        }
     }
 
     /// Frees a slot whose call is over.
@@ -244,17 +388,27 @@ where
         let has_failed = matches!(outcome, Outcome::Fail(_));
         let counted = work.take_count();
         self.slots.count(counted, call.is_probe, has_failed, lane);
-        if let (Outcome::Ack, Some(started)) = (&outcome, call.started) {
-            lane.group.observers.emit(&Event::Handled {
-                record: &work.record(),
-                handler: &lane.handler.name,
-                attempt: work.attempt,
-                duration: started.elapsed(),
-            });
+        if matches!(outcome, Outcome::Ack) {
+            call.tell_handled(&work, lane);
         }
         match work.end(outcome, lane) {
             None => self.settle_one(&work, call.is_alone, lane),
             Some(next) => self.set_aside(work, next, call.is_alone, lane),
+        }
+    }
+
+    /// Finishes the records of a call that handled them all.
+    fn conclude_good(&mut self, mut works: Vec<Work>, call: &Ended, lane: &Arc<LaneShared>) {
+        for work in &mut works {
+            let counted = work.take_count();
+            self.slots.count(counted, call.is_probe, false, lane);
+            call.tell_handled(work, lane);
+        }
+        self.slots.ack_all(&works, lane);
+        if call.holds_keys {
+            for work in &works {
+                self.release(work, call.is_alone, lane);
+            }
         }
     }
 
@@ -280,6 +434,7 @@ where
             works: vec![work],
             undecoded: Vec::new(),
             is_alone: true,
+            holds_keys: true,
         };
         let slot = self.slots.occupy(run, lane);
         let at = &mut self.slots[slot];
@@ -291,12 +446,18 @@ where
     /// Acks a record, and lets go on what waited for it.
     fn settle_one(&mut self, work: &Work, is_alone: bool, lane: &Arc<LaneShared>) {
         self.slots.ack(work, lane);
+        self.release(work, is_alone, lane);
+    }
+
+    /// Lets go on what waited for a record that is finished.
+    fn release(&mut self, work: &Work, is_alone: bool, lane: &Arc<LaneShared>) {
         let Some(key) = work.chain else {
             return;
         };
-        let Some(chain) = self.chains.get_mut(&key) else {
+        let Entry::Occupied(mut at) = self.chains.entry(key) else {
             return;
         };
+        let chain = at.get_mut();
         chain.busy -= 1;
         chain.has_failed = work.has_failed();
         if is_alone {
@@ -314,7 +475,7 @@ where
             return;
         }
         if chain.waiting.is_empty() {
-            self.chains.remove(&key);
+            at.remove();
         } else {
             self.freed.push_back(key);
         }
@@ -349,15 +510,12 @@ where
         if end != u64::MAX {
             self.filling.retain(|work| work.sequence() < end);
         }
-        for _ in 0..TURN {
+        let mut turns = TURN;
+        while turns > 0 {
+            let is_dry = !self.fill(options.max, &mut turns, lane);
             if self.filling.len() < options.max {
-                match self.next(lane) {
-                    Found::Record(work) => {
-                        self.filling.push(work);
-                        continue;
-                    }
-                    Found::Busy | Found::Unwanted => continue,
-                    Found::Nothing => {}
+                if !is_dry {
+                    break;
                 }
                 if self.filling.is_empty() || !self.has_lingered(options.linger, cx) {
                     return Intake::Dry;
@@ -367,68 +525,27 @@ where
                 Ok(admitted) => self.start_filled(admitted, lane, cx),
                 Err(lack) => return lack,
             }
+            // So is a start.
+            turns = turns.saturating_sub(1);
         }
         Intake::MoreTurns
     }
 
     fn start(&mut self, slot: usize, lane: &Arc<LaneShared>, cx: &mut Context<'_>) {
-        let at = &mut self.slots[slot];
-        let Some(run) = &mut at.work else {
+        let Some(run) = &self.slots[slot].work else {
             unreachable!("a slot that starts has work");
         };
-        let works = std::mem::take(&mut run.works);
-        let is_alone = run.is_alone;
-        let attempt = works.first().map_or(1, |work| work.attempt);
-        let mut records = Vec::with_capacity(works.len());
-        let mut decoded = Vec::with_capacity(works.len());
-        let mut undecoded = Vec::new();
-        // Keys of records that cannot be decoded, and what waits for these.
-        let mut ended = HashSet::new();
-        let mut behind: Vec<Work> = Vec::new();
-        let mut last = None;
-        for work in works {
-            let is_of_its_key =
-                |earlier: &Work| earlier.chain.is_some() && earlier.chain == work.chain;
-            if work.chain.is_some_and(|chain| ended.contains(&chain))
-                // What lies parked is not handled in this call, and those of its key before it are.
-                || (work.is_parked(lane) && decoded.iter().any(is_of_its_key))
-            {
-                ended.extend(work.chain);
-                behind.push(work);
-                continue;
-            }
-            if let Some(next) = work.follow(lane) {
-                if matches!(next, Next::RetryAt(_)) {
-                    // It waits for room, and what is behind it in its chain for it.
-                    ended.extend(work.chain);
-                }
-                self.set_aside(work, next, is_alone, lane);
-                continue;
-            }
-            last = Some(work.sequence());
-            match self.decode(&work, lane) {
-                Ok(record) => {
-                    records.push(record);
-                    decoded.push(work);
-                }
-                Err(failure) => {
-                    ended.extend(work.chain);
-                    undecoded.push((work, failure));
-                }
-            }
+        let attempt = run.works.first().map_or(1, |work| work.attempt);
+        let mut records = Vec::with_capacity(run.works.len());
+        let decoded = match lane.parking {
+            None => self.decode(&run.works, &mut records, lane),
+            Some(_) => Ok(()),
+        };
+        if records.len() < run.works.len() {
+            self.sort_out(slot, &mut records, decoded.err(), lane);
         }
-        for chain in behind.iter().filter_map(|work| work.chain) {
-            if let Some(chain) = self.chains.get_mut(&chain) {
-                chain.busy -= 1;
-            }
-        }
-        self.put_back(behind);
-        if let Some(last) = last {
+        if let Some(last) = self.slots[slot].work.as_ref().and_then(Run::last) {
             self.slots.starts(slot, last, lane);
-        }
-        if let Some(run) = &mut self.slots[slot].work {
-            run.works = decoded;
-            run.undecoded = undecoded;
         }
         if records.is_empty() {
             let run = &self.slots[slot].work;
@@ -464,17 +581,27 @@ where
     ) {
         let at = &self.slots[slot];
         let (started, is_probe) = (at.started.filter(|_| self.slots.timed), at.is_probe);
+        let mut run = self.take_run(slot);
+        let result = result.and_then(|verdicts| verdicts.of_batch(run.works.len()));
+        let are_all_good =
+            matches!(&result, Ok(verdicts) if verdicts.are_all_good(run.works.len()));
+        if !are_all_good {
+            run.hold_keys(&mut self.chains);
+        }
         let Run {
             mut works,
             undecoded,
             is_alone,
-        } = self.take_run(slot);
+            holds_keys,
+        } = run;
         let call = Ended {
             started,
             is_probe,
             is_alone,
+            holds_keys,
         };
-        match result.and_then(|verdicts| verdicts.of_batch(works.len())) {
+        match result {
+            Ok(_) if are_all_good => self.conclude_good(works, &call, lane),
             Ok(mut verdicts) => {
                 let len = works.len();
                 for (index, work) in works.into_iter().enumerate() {

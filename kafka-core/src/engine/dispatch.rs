@@ -142,7 +142,9 @@ impl Assigned {
         }
         let sequence = self.count(at);
         self.builders[lane].push(record, sequence, key_hash);
-        self.builders[lane].set_attempts(attempts);
+        if attempts > 0 {
+            self.builders[lane].set_attempts(attempts);
+        }
     }
 
     /// Gives a record the next sequence.

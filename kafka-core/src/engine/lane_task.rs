@@ -125,16 +125,19 @@ impl LaneShared {
     }
 
     /// The lane polls a call.
+    #[inline]
     pub(super) fn begins_poll(&self, sequence: u64) {
         self.polling.sequence.store(sequence, Atomic::Relaxed);
         self.count_poll();
     }
 
     /// It has come back from it.
+    #[inline]
     pub(super) fn ends_poll(&self) {
         self.count_poll();
     }
 
+    #[inline]
     fn count_poll(&self) {
         // One writer: no need for an atomic addition.
         let count = self.polling.count.load(Atomic::Relaxed);

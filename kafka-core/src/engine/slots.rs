@@ -273,6 +273,7 @@ impl<Load, Call> Slots<Load, Call> {
     }
 
     /// Takes note of how an attempt ended for a record, for the breaker.
+    #[inline]
     pub(super) fn count(
         &mut self,
         counted: Option<Counted>,
@@ -301,6 +302,19 @@ impl<Load, Call> Slots<Load, Call> {
         }
     }
 
+    /// Finishes records, which are in order: nearly always a range without a gap.
+    pub(super) fn ack_all(&mut self, works: &[Work], lane: &LaneShared) {
+        if let ([first, .., last], None) = (works, &lane.parking) {
+            let range = first.sequence()..last.sequence() + 1;
+            if range.end - range.start == works.len() as u64 {
+                return self.acks.push(range);
+            }
+        }
+        for work in works {
+            self.ack(work, lane);
+        }
+    }
+
     /// Finishes a record: the partition is told at the end of the turn.
     pub(super) fn ack(&mut self, work: &Work, lane: &LaneShared) {
         if let Some(LaneParking {
@@ -316,6 +330,7 @@ impl<Load, Call> Slots<Load, Call> {
     /// Finishes a new record that the handler does not want, in its place: it waits for nothing, and nothing for it.
     ///
     /// What lies parked was wanted, when it was.
+    #[inline]
     pub(super) fn filter(&mut self, batch: &RecordBatch, index: usize, lane: &LaneShared) -> bool {
         let Some(filter) = &lane.handler.filter else {
             return false;

@@ -104,10 +104,11 @@ impl Keys {
         }
     }
 
+    #[inline]
     fn note(&self, key_hash: u64, outcome: u8) {
-        // The remainder is below the number of groups.
-        let group = usize::try_from(key_hash % self.outcomes.len() as u64).unwrap_or(0);
-        let group = &self.outcomes[group];
+        // Their number is a power of two.
+        let group = key_hash & (self.outcomes.len() as u64 - 1);
+        let group = &self.outcomes[usize::try_from(group).unwrap_or(0)];
         // Relaxed: these are counts, nothing is read by them. Nearly always nothing changes.
         if group.load(Ordering::Relaxed) == outcome {
             return;
@@ -192,6 +193,7 @@ impl BreakerState {
     }
 
     /// Takes note of what a first attempt came to for its key. One that failed behind another of its key says nothing new.
+    #[inline]
     pub(crate) fn note(&self, key_hash: u64, has_failed: bool, is_behind_failed: bool) {
         match (has_failed, is_behind_failed) {
             (false, _) => self.keys.note(key_hash, GOOD),

@@ -70,6 +70,23 @@ async fn the_breaker_counts_each_verdict_and_lets_one_record_through() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_behind_a_good_one_that_waited_is_behind_no_failure() {
+    let seen = Seen::default();
+    let handler = judging(&seen).batch_size(1).breaker(breaker(3));
+    let mut bench = Bench::start(handler).await;
+    for value in ["never 1", "2", "never 3", "4"] {
+        bench.append("a", value);
+    }
+
+    bench.pass(A_MOMENT).await;
+
+    // The last failure counts for its key, so the breaker opens.
+    assert_eq!(seen.all(), ["never 1", "2", "never 3"]);
+    bench.pass(CLOSE).await;
+    assert_eq!(seen.all()[3..], ["4"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_that_fails_as_a_whole_does_not_open_the_breaker_for_one_bad_record() {
     let seen = Seen::default();
     let handler = all_or_nothing(&seen, || "no".into()).breaker(breaker(3));

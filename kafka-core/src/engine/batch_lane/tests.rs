@@ -13,8 +13,8 @@ use crate::engine::tests::{Bench, DEAD, DRAIN, GRACE, Seen, TOPIC, at};
 use crate::error::RunError;
 use crate::producer::ProduceError;
 use crate::{
-    Batch, BatchOutcome, BatchRecord, BoxError, Breaker, CancellationToken, FailurePolicy, Handler,
-    Ordering, PermanentError, Retry, Text,
+    Batch, BatchOutcome, BatchRecord, BoxError, Breaker, CancellationToken, DecodeError,
+    FailurePolicy, FromRecord, Handler, Ordering, PermanentError, Record, Retry, Text,
 };
 
 const LINGER: Duration = Duration::from_millis(200);
@@ -290,6 +290,40 @@ async fn what_cannot_be_decoded_is_given_up_alone_and_the_rest_goes_on() {
     assert_eq!(letters[1], ["2", "decode", "1"]);
     assert_eq!(letters[2], ["3", "permanent", "1"]);
     assert_eq!(bench.broker.stored(&at(0)), Some(5));
+}
+
+/// A text, or a panic.
+struct Fragile(Text);
+
+impl FromRecord<'_> for Fragile {
+    fn from_record(record: &Record) -> Result<Self, DecodeError> {
+        let text = Text::from_record(record)?;
+        assert_ne!(text.as_str(), Some("boom"));
+        Ok(Self(text))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decoder_that_panics_fails_its_record_alone_and_its_poll_is_over() {
+    let seen = Seen::default();
+    let handler = Handler::batch(TOPIC, {
+        let seen = seen.clone();
+        move |batch: Batch<Fragile>| {
+            let values: Vec<_> = batch.payloads().filter_map(|one| one.0.as_str()).collect();
+            seen.push(values.join(" "));
+            std::future::ready(())
+        }
+    });
+    let mut bench = Bench::start(handler.linger(Duration::ZERO).retry(quick())).await;
+    append(&bench, &["1", "boom", "3"]);
+
+    bench.pass(Duration::from_secs(1)).await;
+
+    assert_eq!(seen.all(), ["1 3"]);
+    assert_eq!(dead(&bench), ["boom"]);
+    assert_eq!(header(&bench, 0, "class"), "panic");
+    assert_eq!(bench.broker.stored(&at(0)), Some(3));
+    assert!(bench.engine.polls().is_multiple_of(2));
 }
 
 #[tokio::test(start_paused = true)]
