@@ -66,6 +66,12 @@ impl Share {
             || (load.bytes >= own.bytes && lent.bytes >= pool.bytes)
     }
 
+    /// True if a partition holds what would be its equal part of everything: with a processor that is the limit, more would
+    /// only take memory.
+    pub(crate) fn is_much(self, load: Load) -> bool {
+        load.records >= 2 * self.own.records || load.bytes >= 2 * self.own.bytes
+    }
+
     /// True if a paused partition may go on: half of its part is free again, or half of what is for all.
     pub(crate) fn is_relieved(self, load: Load) -> bool {
         let Self { own, pool, lent } = self;

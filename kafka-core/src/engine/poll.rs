@@ -276,12 +276,12 @@ impl Engine {
         }
     }
 
-    /// True while a partition holds its share only because its lanes are short of processor time. Polling on would not
+    /// True while a partition holds a lot only because its lanes are short of processor time. Polling on would not
     /// make them faster, and a pause would throw prefetched records away: a moment's wait is better.
     pub(crate) fn is_ahead(&self) -> bool {
         let share = self.share();
         let mut reading = self.dispatch.partitions.iter().filter(|p| !p.is_full);
-        reading.any(|p| share.is_reached(p.load()) && p.is_behind())
+        reading.any(|p| share.is_much(p.load()) && p.is_behind())
     }
 
     /// Returns what each partition that is read may hold, retry topics among them.
