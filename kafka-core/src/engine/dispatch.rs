@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
-use super::backpressure::Load;
+use super::backpressure::{Load, Share};
 use super::lane_task::{LaneParking, LaneShared, LaneTask};
 use super::partition::{Epoch, PartitionState};
 use super::route::{ActiveHandler, GroupServices};
@@ -31,6 +31,8 @@ pub(crate) struct Assigned {
     received: Vec<(Offset, usize)>,
     /// Paused by us, because too much of it waits.
     pub(crate) is_full: bool,
+    /// The poll thread has waited for its lanes in vain, since it began to hold a lot.
+    pub(crate) was_waited_for: bool,
     /// Paused by the user.
     pub(crate) is_paused: bool,
     /// The client has to go back there before its records count.
@@ -98,6 +100,7 @@ impl Assigned {
             next_sequence: 0,
             received: Vec::new(),
             is_full: false,
+            was_waited_for: false,
             is_paused: false,
             must_seek: None,
             next_offset: None,
@@ -122,6 +125,12 @@ impl Assigned {
     /// True while its lanes are short of processor time, not of finished calls.
     pub(crate) fn is_behind(&self) -> bool {
         self.lanes.iter().any(|lane| lane.is_behind())
+    }
+
+    /// True while it holds a lot only because its lanes are short of processor time, and it is worth a wait.
+    pub(crate) fn is_ahead(&self, share: Share) -> bool {
+        let is_read = !self.is_full && !self.was_waited_for;
+        is_read && share.is_much(self.load()) && self.is_behind()
     }
 
     /// Returns what waits or runs, in records and bytes.

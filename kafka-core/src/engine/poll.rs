@@ -280,8 +280,17 @@ impl Engine {
     /// make them faster, and a pause would throw prefetched records away: a moment's wait is better.
     pub(crate) fn is_ahead(&self) -> bool {
         let share = self.share();
-        let mut reading = self.dispatch.partitions.iter().filter(|p| !p.is_full);
-        reading.any(|p| share.is_much(p.load()) && p.is_behind())
+        let mut reading = self.dispatch.partitions.iter();
+        reading.any(|p| p.is_ahead(share))
+    }
+
+    /// Waits no more for the lanes that are behind: they may not come back at all, and the other partitions need not wait for
+    /// that.
+    pub(crate) fn give_up_waiting(&mut self) {
+        let share = self.share();
+        for partition in &mut self.dispatch.partitions {
+            partition.was_waited_for |= partition.is_ahead(share);
+        }
     }
 
     /// Returns what each partition that is read may hold, retry topics among them.
@@ -579,6 +588,7 @@ impl Engine {
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for partition in &mut self.dispatch.partitions {
             let load = partition.load();
+            partition.was_waited_for &= share.is_much(load);
             if !partition.is_full
                 && share.is_reached(load)
                 && !mutant::is_active(Mutant::NeverPause)
@@ -661,7 +671,11 @@ pub(crate) fn run(mut engine: Engine) {
         loop {
             engine.poll(Instant::now());
             let until = Instant::now() + LONGEST_WAIT;
-            while engine.is_ahead() && Instant::now() < until {
+            while engine.is_ahead() {
+                if Instant::now() >= until {
+                    engine.give_up_waiting();
+                    break;
+                }
                 std::thread::sleep(WAIT_STEP);
             }
             if engine.advance(Instant::now()) {

@@ -814,6 +814,35 @@ async fn a_full_partition_is_paused_and_resumed_when_a_good_part_is_free() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lanes_that_do_not_come_back_are_waited_for_once() {
+    let seen = Seen::default();
+    let budget = Budget {
+        records: 10,
+        bytes: 1 << 20,
+    };
+    let mut bench = Bench::joining(&noting(&seen), budget);
+    bench.broker.tell(Polled::Assigned(vec![at(0), at(1)]));
+    bench.rounds(1).await;
+    let now = tokio::time::Instant::now().into_std();
+    for _ in 0..2 {
+        for n in 0..5 {
+            bench.append(&format!("k{n}"), "v");
+        }
+
+        // Half of everything, and no lane has a turn.
+        bench.engine.poll(now);
+        assert!(bench.engine.is_ahead());
+        bench.engine.give_up_waiting();
+        bench.engine.advance(now);
+        assert!(!bench.engine.is_ahead());
+
+        // They have come back: the next time, they are waited for again.
+        bench.rounds(2).await;
+    }
+    assert_eq!(seen.len(), 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_topic_paused_by_hand_stays_assigned_and_is_not_read() {
     let seen = Seen::default();
     let mut bench = Bench::start(noting(&seen)).await;
