@@ -59,7 +59,7 @@ fn rows_of_one_copy_share_their_position() {
         let source = DatabaseEvent::<Value>::from_record(&golden.record())
             .unwrap()
             .source;
-        (source.lsn(), source.sequence)
+        (source.lsn(), source.sequence.clone())
     });
     let mut positions: Vec<_> = positions.collect();
     positions.dedup();
@@ -122,7 +122,7 @@ fn the_row_of_a_truncate_is_a_table() {
         .filter(|golden| golden.case == "truncate/two-tables");
     let tables = truncates.filter_map(|golden| {
         let event = DatabaseEvent::<Value>::from_record(&golden.record()).ok()?;
-        matches!(event.change, Change::Truncate).then_some(event.source.table)
+        matches!(event.change, Change::Truncate).then_some(event.source.table.clone())
     });
 
     let mut tables: Vec<_> = tables.collect();

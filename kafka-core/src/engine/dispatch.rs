@@ -31,8 +31,7 @@ pub(crate) struct Assigned {
     received: Vec<(Offset, usize)>,
     /// Paused by us, because too much of it waits.
     pub(crate) is_full: bool,
-    /// The poll thread has waited for its lanes in vain, since it began to hold a lot.
-    pub(crate) was_waited_for: bool,
+    pub(crate) patience: Patience,
     /// Paused by the user.
     pub(crate) is_paused: bool,
     /// The client has to go back there before its records count.
@@ -46,6 +45,14 @@ pub(crate) struct Assigned {
     pub(crate) parking: Option<Arc<Parking>>,
     /// The topic that its records are of, if it is a retry topic.
     pub(crate) source: Option<Arc<str>>,
+}
+
+/// Whether the poll thread waits for the lanes of a partition that holds a lot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    Waits,
+    /// It has, in vain; until the partition holds less.
+    IsOver,
 }
 
 /// A partition that is about to be read.
@@ -100,7 +107,7 @@ impl Assigned {
             next_sequence: 0,
             received: Vec::new(),
             is_full: false,
-            was_waited_for: false,
+            patience: Patience::Waits,
             is_paused: false,
             must_seek: None,
             next_offset: None,
@@ -129,7 +136,7 @@ impl Assigned {
 
     /// True while it holds a lot only because its lanes are short of processor time, and it is worth a wait.
     pub(crate) fn is_ahead(&self, share: Share) -> bool {
-        let is_read = !self.is_full && !self.was_waited_for;
+        let is_read = !self.is_full && self.patience == Patience::Waits;
         is_read && share.is_much(self.load()) && self.is_behind()
     }
 

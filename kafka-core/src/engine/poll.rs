@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::backpressure::{Budget, Share};
 use super::corrupt::Corrupt;
-use super::dispatch::{Assigned, Dispatch, NewPartition};
+use super::dispatch::{Assigned, Dispatch, NewPartition, Patience};
 use super::fence::Fenced;
 use super::lane_task::LaneParking;
 use super::monitor::{Monitor, Shown};
@@ -289,7 +289,9 @@ impl Engine {
     pub(crate) fn give_up_waiting(&mut self) {
         let share = self.share();
         for partition in &mut self.dispatch.partitions {
-            partition.was_waited_for |= partition.is_ahead(share);
+            if partition.is_ahead(share) {
+                partition.patience = Patience::IsOver;
+            }
         }
     }
 
@@ -588,7 +590,9 @@ impl Engine {
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
         for partition in &mut self.dispatch.partitions {
             let load = partition.load();
-            partition.was_waited_for &= share.is_much(load);
+            if !share.is_much(load) {
+                partition.patience = Patience::Waits;
+            }
             if !partition.is_full
                 && share.is_reached(load)
                 && !mutant::is_active(Mutant::NeverPause)
