@@ -25,6 +25,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) records: u64,
     pub(crate) work: Work,
     pub(crate) concurrency: usize,
+    /// Handlers of a service of ours: one for the topic, the others for topics of their own.
+    pub(crate) handlers: usize,
     pub(crate) limit: Duration,
     /// Measure how late records are handled.
     pub(crate) is_timed: bool,
@@ -41,6 +43,7 @@ impl<'a> Trial<'a> {
             records: 0,
             work,
             concurrency: 1000,
+            handlers: 1,
             limit,
             is_timed: false,
             group: None,
@@ -140,6 +143,7 @@ impl Running {
         } else {
             let program = std::env::current_exe().context("find this program")?;
             command_line.push(program.into());
+            handlers: trial.handlers,
             command_line.extend(args.to_command_line().into_iter().map(OsString::from));
         }
         let process = WatchedProcess::spawn(&command_line, &File::create(&out)?)?;
