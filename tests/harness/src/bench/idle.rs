@@ -74,6 +74,7 @@ pub(crate) fn measure(stage: &Stage<'_>, outline: &Outline) -> anyhow::Result<Ch
     Ok(Chapter {
         title: "Nothing to do: a topic with 8 partitions; ours has 49 more, with one each, and 50 handlers".into(),
         text: aligned(["arm", "% of a core", "peak MB"], rows),
+        pictures: Vec::new(),
         lines: vec![Target::AtMost(0.5).judge("idle, 8 partitions, 50 handlers", ours, 2, " % of a core")],
     })
 }

@@ -149,6 +149,7 @@ pub(crate) fn measure(stage: &Stage<'_>, outline: &Outline) -> anyhow::Result<Ch
             ],
             rows,
         ),
+        pictures: Vec::new(),
         lines,
     })
 }

@@ -9,6 +9,7 @@
 //! | `throughput` | runs arms in rounds |
 //! | `backlog`, `waiting`, `latency`, `idle` | the measurements |
 //! | `figures`, `counts`, `target` | medians, bounds; no I/O |
+//! | `plot` | pictures of them; no I/O |
 //! | `report` | the tables |
 
 mod arm;
@@ -20,6 +21,7 @@ mod idle;
 mod keys;
 mod latency;
 mod process;
+mod plot;
 mod report;
 mod stage;
 mod target;
@@ -128,7 +130,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     ];
     let text = report::text(&command(), &notes, &chapters);
     if let Some(folder) = &args.report {
-        report::write(folder, &text)?;
+        report::write(folder, &text, &chapters)?;
     }
     let lines: Vec<_> = chapters.into_iter().flat_map(|one| one.lines).collect();
     let verdict = total(&lines);

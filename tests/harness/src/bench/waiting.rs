@@ -67,6 +67,7 @@ pub(crate) fn measure(stage: &Stage<'_>, outline: &Outline) -> anyhow::Result<Ch
     Ok(Chapter {
         title: "Handlers that wait or compute".into(),
         text: format!("{timers}\n\n{}", aligned(head, found.rows)),
+        pictures: Vec::new(),
         lines: found.lines,
     })
 }
