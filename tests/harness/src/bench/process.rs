@@ -90,6 +90,17 @@ impl Sample {
         micros(self.cpu_ns) / count(self.done.records)
     }
 
+    /// The same from the first record to the last, without the start; of the arms that tell it.
+    pub(crate) fn steady_us(&self) -> f64 {
+        let ns = self.done.last_cpu_ns.saturating_sub(self.done.first_cpu_ns);
+        micros(ns) / count(self.done.records)
+    }
+
+    /// Milliseconds of processor time before the first record; of the arms that tell it.
+    pub(crate) fn start_cpu_ms(&self) -> f64 {
+        micros(self.done.first_cpu_ns) / 1e3
+    }
+
     /// Seconds from the start of the program to its first record.
     pub(crate) fn start_seconds(&self) -> f64 {
         micros(self.done.first_ns.saturating_sub(self.done.started_ns)) / 1e6
@@ -132,6 +143,7 @@ impl Running {
             records: trial.records,
             work: trial.work,
             concurrency: trial.concurrency,
+            handlers: trial.handlers,
             latencies: latencies.clone(),
             property: stage.properties(trial.arm),
         };
@@ -143,7 +155,6 @@ impl Running {
         } else {
             let program = std::env::current_exe().context("find this program")?;
             command_line.push(program.into());
-            handlers: trial.handlers,
             command_line.extend(args.to_command_line().into_iter().map(OsString::from));
         }
         let process = WatchedProcess::spawn(&command_line, &File::create(&out)?)?;

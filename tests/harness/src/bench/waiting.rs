@@ -262,7 +262,7 @@ fn rows_of(case: &Case, measured: &BTreeMap<Arm, Measured>, bounds: &Bounds) -> 
 }
 
 /// Returns what a timer of tokio's really takes, on a runtime that has nothing else to do.
-fn sleep_takes(stage: &Stage<'_>, ms: u64) -> Duration {
+pub(super) fn sleep_takes(stage: &Stage<'_>, ms: u64) -> Duration {
     const TIMES: u32 = 200;
     stage.tokio.block_on(async {
         let started = Instant::now();
