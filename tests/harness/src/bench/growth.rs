@@ -23,6 +23,10 @@ const KEYS: Keys = Keys::Uniform(10_000);
 /// The size of an event that is not padded, in bytes.
 const PLAIN: u64 = 790;
 
+/// How much more a figure may be that should not grow: one round of a point is 1.4 times as dear as another on a machine
+/// that has something else to do.
+const FLAT: f64 = 1.5;
+
 /// Something that grows.
 struct Growth {
     /// Also the name of its picture.
@@ -41,7 +45,7 @@ struct Point {
 /// What was found so far.
 #[derive(Default)]
 struct Found {
-    rows: Vec<[String; 8]>,
+    rows: Vec<[String; 9]>,
     lines: Vec<Line>,
     pictures: Vec<(String, String)>,
 }
@@ -62,6 +66,7 @@ pub(crate) fn measure(stage: &Stage<'_>) -> anyhow::Result<Chapter> {
         "records/s",
         "us of CPU per record",
         "ms of CPU before the first",
+        "s before the first",
         "peak MB",
     ];
     Ok(Chapter {
@@ -107,8 +112,9 @@ fn handlers(stage: &Stage<'_>, found: &mut Found) -> anyhow::Result<()> {
         growth.read(stage, &filled, many as u64, &[Arm::Key], &trial)?;
     }
     stage.delete(&filled)?;
-    // The others have nothing to do: their topics are only asked for, once in each fetch.
-    found.judge(&growth, Arm::Key, 1, 1.5);
+    // The others have nothing to do: their topics are only asked for, once in each fetch. What grows is the start: each
+    // group is new, and creates a dead letter topic for each handler.
+    found.judge(&growth, Arm::Key, 1, FLAT);
     found.add(&growth)
 }
 
@@ -184,8 +190,8 @@ fn bytes(stage: &Stage<'_>, found: &mut Found) -> anyhow::Result<()> {
     let of_byte = |one: &Point| one.measured.steady_us.median() * 1e3 / number(one.much);
     for arm in [Arm::Raw, Arm::Key] {
         let (least, most) = (growth.at(arm, 10 << 10), growth.at(arm, 1 << 20));
-        // From 10 KiB on it is the bytes that cost, and what is left of the cost of a record is spread over more of them.
-        found.lines.push(Target::AtMost(1.0).judge(
+        // From 10 KiB on it is the bytes that cost, and those of a large record are touched no more often.
+        found.lines.push(Target::AtMost(FLAT).judge(
             &format!(
                 "{}, 1 MiB instead of 10 KiB: CPU per byte, {}",
                 growth.name,
@@ -214,7 +220,8 @@ fn backlog(stage: &Stage<'_>, found: &mut Found) -> anyhow::Result<()> {
         growth.read(stage, &filled, records, &[Arm::Key], &none(&filled))?;
         stage.delete(&filled)?;
     }
-    found.judge(&growth, Arm::Key, 100_000, 1.25);
+    // Nothing is kept of a record that was handled.
+    found.judge(&growth, Arm::Key, 100_000, FLAT);
     let peak = |one: &Point| one.measured.peak_mb.median();
     // The client's queue has 32 MiB, and what is fetched and what is under way come on top. A ratio would say less: the
     // queue fills up only where the broker is faster. Eight bytes left behind by each record would be 24 MB.
@@ -307,7 +314,7 @@ impl Growth {
         }
     }
 
-    fn rows(&self) -> impl Iterator<Item = [String; 8]> {
+    fn rows(&self) -> impl Iterator<Item = [String; 9]> {
         self.points.iter().map(|one| {
             [
                 self.name.to_owned(),
@@ -317,6 +324,7 @@ impl Growth {
                 one.measured.rate.show(0),
                 one.measured.steady_us.show(2),
                 one.measured.start_cpu_ms.show(0),
+                one.measured.start_seconds.show(1),
                 one.measured.peak_mb.show(0),
             ]
         })
