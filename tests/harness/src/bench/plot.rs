@@ -83,9 +83,16 @@ pub(crate) fn lines(words: Words<'_>, all: &[Series]) -> anyhow::Result<String> 
             )?;
         }
         if all.len() > 1 {
+            // Where the highest point is not.
+            let highest = points().max_by(|(_, a), (_, b)| a.total_cmp(b));
+            let is_left = highest.is_some_and(|(x, _)| *x < (least * most).sqrt());
             chart
                 .configure_series_labels()
-                .position(SeriesLabelPosition::UpperRight)
+                .position(if is_left {
+                    SeriesLabelPosition::UpperRight
+                } else {
+                    SeriesLabelPosition::UpperLeft
+                })
                 .label_font((FONT, 14))
                 .background_style(WHITE.filled())
                 .border_style(BLACK.mix(0.3))
