@@ -42,6 +42,8 @@ impl BulkWriter {
             .set("compression.type", compression)
             .set("partitioner", "murmur2_random")
             .set("queue.buffering.max.kbytes", "65536")
+            // A record of 1 MiB, and what is around it.
+            .set("message.max.bytes", "2097152")
             .create_with_context(Failed::default())
             .context("make a producer")?;
         Ok(Self {

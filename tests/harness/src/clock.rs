@@ -9,7 +9,16 @@ pub(crate) type Nanos = u64;
 
 /// Reads the machine's monotonic clock.
 pub(crate) fn now() -> Nanos {
-    let time = clock_gettime(ClockId::Monotonic);
+    read(ClockId::Monotonic)
+}
+
+/// Returns the processor time that this process has had so far.
+pub(crate) fn cpu() -> Nanos {
+    read(ClockId::ProcessCPUTime)
+}
+
+fn read(clock: ClockId) -> Nanos {
+    let time = clock_gettime(clock);
     let part = |n: i64| u64::try_from(n).unwrap_or_default();
     part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
 }

@@ -37,7 +37,7 @@ pub(crate) enum Arm {
     Event,
     /// … the bytes as they are
     Raw,
-    /// … 50 handlers, each for a topic
+    /// … many handlers, each for a topic, with nothing to do
     Idle,
 }
 

@@ -1,14 +1,17 @@
 //! A backlog that is read without any work: what each arm makes of it.
 
+use std::collections::BTreeMap;
+
 use super::Outline;
 use super::arm::Arm;
 use super::event::Events;
 use super::keys::Keys;
+use super::plot::{self, Series};
 use super::process::Trial;
 use super::report::Chapter;
 use super::stage::{self, Stage};
 use super::target::Target;
-use super::throughput::{self, Plan, ratio};
+use super::throughput::{self, Measured, Plan, ratio};
 use super::work::Work;
 
 const ARMS: [Arm; 16] = [
@@ -52,7 +55,7 @@ pub(crate) fn measure(stage: &Stage<'_>, outline: &Outline) -> anyhow::Result<Ch
     let rate = |arm, of| ratio(&measured, arm, of, |one| one.rate.median());
     let cpu = |arm, of| ratio(&measured, arm, of, |one| one.cpu_us.median());
     let ours = measured.get(&Arm::Key);
-    let one = |figure: fn(&throughput::Measured) -> f64| ours.map_or(f64::NAN, figure);
+    let one = |figure: fn(&Measured) -> f64| ours.map_or(f64::NAN, figure);
     let lines = vec![
         Target::AtLeast(1.5).judge("rate, key order, of the hand-written loop", rate(Arm::Key, Arm::Loop), 2, ""),
         Target::AtLeast(5.0).judge("rate, key order, of the hand-written loop with librdkafka's defaults", rate(Arm::Key, Arm::LoopDefaults), 2, ""),
@@ -64,6 +67,26 @@ pub(crate) fn measure(stage: &Stage<'_>, outline: &Outline) -> anyhow::Result<Ch
     Ok(Chapter {
         title: format!("A backlog of {} records, no work", outline.records),
         text: throughput::table(&measured),
+        pictures: vec![("backlog.svg".into(), picture(&measured)?)],
         lines,
     })
+}
+
+/// Rate and processor time of each arm, as bars.
+fn picture(measured: &BTreeMap<Arm, Measured>) -> anyhow::Result<String> {
+    let of = |title: &str, figure: fn(&Measured) -> f64| Series {
+        name: title.to_owned(),
+        points: (0..)
+            .map(f64::from)
+            .zip(measured.values().map(figure))
+            .collect(),
+    };
+    let arms: Vec<_> = measured.keys().map(|arm| arm.name()).collect();
+    plot::bars(
+        &arms,
+        &[
+            of("k records/s", |one| one.rate.median() / 1e3),
+            of("us of CPU per record", |one| one.cpu_us.median()),
+        ],
+    )
 }

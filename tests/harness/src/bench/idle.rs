@@ -14,7 +14,7 @@ use super::report::Chapter;
 use super::stage::Stage;
 use super::target::Target;
 use super::work::Work;
-use super::worker::{READY, idle_topics};
+use super::worker::{READY, other_topics};
 use crate::progress::progress;
 use crate::resources;
 use crate::table::aligned;
@@ -31,15 +31,15 @@ pub(crate) fn measure(stage: &Stage<'_>, outline: &Outline) -> anyhow::Result<Ch
         for _ in 0..outline.rounds {
             let topic = unique_name("idle");
             let filled = stage.fill(&topic, 8, 8, Events::new(Keys::Uniform(8), 0))?;
-            let others: Vec<_> = idle_topics(&filled.topic)
-                .filter(|_| arm == Arm::Idle)
-                .collect();
+            let handlers = if arm == Arm::Idle { 50 } else { 1 };
+            let others: Vec<_> = other_topics(&filled.topic, handlers).collect();
             for topic in &others {
                 stage.tokio.block_on(stage.topics.create(topic, 1))?;
             }
             let trial = Trial {
                 arm,
                 is_timed: true,
+                handlers,
                 ..Trial::of(&filled.topic, Work::None, LIMIT)
             };
             let mut running = Running::start(stage, &trial)?;
@@ -74,6 +74,7 @@ pub(crate) fn measure(stage: &Stage<'_>, outline: &Outline) -> anyhow::Result<Ch
     Ok(Chapter {
         title: "Nothing to do: a topic with 8 partitions; ours has 49 more, with one each, and 50 handlers".into(),
         text: aligned(["arm", "% of a core", "peak MB"], rows),
+        pictures: Vec::new(),
         lines: vec![Target::AtMost(0.5).judge("idle, 8 partitions, 50 handlers", ours, 2, " % of a core")],
     })
 }

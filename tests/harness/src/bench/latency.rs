@@ -13,6 +13,7 @@ use super::arm::Arm;
 use super::event::Events;
 use super::figures::Figures;
 use super::keys::Keys;
+use super::plot::{self, Series, Words};
 use super::process::{Running, Sample, Trial};
 use super::report::Chapter;
 use super::stage::Stage;
@@ -74,9 +75,24 @@ struct Latencies {
     cpu_us: Figures,
 }
 
+impl Latencies {
+    /// All but one record in so many are handled within so many milliseconds.
+    fn series(&self, arm: Arm) -> Series {
+        let points = [(2.0, &self.p50), (100.0, &self.p99), (1000.0, &self.p999)];
+        Series {
+            name: arm.name(),
+            points: points.map(|(of, late)| (of, late.median())).to_vec(),
+        }
+    }
+}
+
+/// What a picture is drawn of: the pace of most services.
+const PICTURED: (u64, Trouble) = (2_000, Trouble::Nothing);
+
 pub(crate) fn measure(stage: &Stage<'_>, outline: &Outline) -> anyhow::Result<Chapter> {
     let mut rows = Vec::new();
     let mut lines = Vec::new();
+    let mut pictures = Vec::new();
     for (rate, trouble, arms) in CASES {
         let mut measured: Vec<_> = arms
             .iter()
@@ -106,7 +122,14 @@ pub(crate) fn measure(stage: &Stage<'_>, outline: &Outline) -> anyhow::Result<Ch
                 one.cpu_us.show(1),
             ]);
         }
-        if rate == 2_000 && trouble == Trouble::Nothing {
+        if (rate, trouble) == PICTURED {
+            let words = Words {
+                title: "2,000 records/s: how late",
+                x: "all but one record in",
+                y: "ms",
+            };
+            let all: Vec<_> = measured.iter().map(|(arm, one)| one.series(*arm)).collect();
+            pictures.push(("latency.svg".into(), plot::lines(words, &all)?));
             let of = |arm, figure: fn(&Latencies) -> &Figures| {
                 let found = measured.iter().find(|(one, _)| *one == arm);
                 found.map_or(f64::NAN, |(_, one)| figure(one).median())
@@ -149,6 +172,7 @@ pub(crate) fn measure(stage: &Stage<'_>, outline: &Outline) -> anyhow::Result<Ch
             ],
             rows,
         ),
+        pictures,
         lines,
     })
 }

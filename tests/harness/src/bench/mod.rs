@@ -7,8 +7,9 @@
 //! | `worker/` | an arm, in a process of its own |
 //! | `process` | starts an arm, and looks at what it has used |
 //! | `throughput` | runs arms in rounds |
-//! | `backlog`, `waiting`, `latency`, `idle` | the measurements |
+//! | `backlog`, `waiting`, `latency`, `idle`, `growth` | the measurements |
 //! | `figures`, `counts`, `target` | medians, bounds; no I/O |
+//! | `plot` | pictures of them; no I/O |
 //! | `report` | the tables |
 
 mod arm;
@@ -16,9 +17,11 @@ mod backlog;
 mod counts;
 mod event;
 mod figures;
+mod growth;
 mod idle;
 mod keys;
 mod latency;
+mod plot;
 mod process;
 mod report;
 mod stage;
@@ -51,7 +54,7 @@ use crate::verdict::{Verdict, total};
 #[derive(Args)]
 #[command(
     after_help = "Builds itself in release. Ends with 0 if every figure is as it should be, 1 if one is not, 2 if one was not measured,
-130 if it was interrupted. Needs 2 GB of disk, and a machine that does nothing else."
+130 if it was interrupted. Needs 3 GB of disk, and a machine that does nothing else."
 )]
 pub(crate) struct BenchArgs {
     /// Only this; may be repeated
@@ -94,6 +97,15 @@ enum Part {
     Latency,
     /// A service that has nothing to do
     Idle,
+    /// What a record costs as partitions, handlers, keys, calls, bytes or the backlog grow
+    Growth,
+}
+
+impl Part {
+    /// True if `RustStream` is measured too.
+    fn has_ruststream(self) -> bool {
+        matches!(self, Self::Backlog | Self::Waiting)
+    }
 }
 
 /// How much is measured.
@@ -128,7 +140,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     ];
     let text = report::text(&command(), &notes, &chapters);
     if let Some(folder) = &args.report {
-        report::write(folder, &text)?;
+        report::write(folder, &text, &chapters)?;
     }
     let lines: Vec<_> = chapters.into_iter().flat_map(|one| one.lines).collect();
     let verdict = total(&lines);
@@ -152,7 +164,15 @@ fn measure(
     let scratch = tempfile::Builder::new()
         .prefix("kafka-runtime-bench-")
         .tempdir()?;
-    let ruststream = stage::build_ruststream()?;
+    let parts = match &*args.only {
+        [] => Part::value_variants(),
+        only => only,
+    };
+    let ruststream = if parts.iter().any(|part| part.has_ruststream()) {
+        stage::build_ruststream()?
+    } else {
+        PathBuf::new()
+    };
     progress(&format!("starting Apache Kafka {} …", args.kafka));
     let cluster = KafkaCluster::builder()
         .version(&args.kafka)
@@ -175,10 +195,6 @@ fn measure(
         records: args.records,
         rounds: args.rounds,
     };
-    let parts = match &*args.only {
-        [] => Part::value_variants(),
-        only => only,
-    };
     let mut chapters = Vec::new();
     for part in parts {
         let name = part.to_possible_value();
@@ -191,6 +207,7 @@ fn measure(
             Part::Waiting => waiting::measure(&stage, &outline)?,
             Part::Latency => latency::measure(&stage, &outline)?,
             Part::Idle => idle::measure(&stage, &outline)?,
+            Part::Growth => growth::measure(&stage)?,
         });
     }
     Ok(chapters)

@@ -25,6 +25,8 @@ pub(crate) struct Trial<'a> {
     pub(crate) records: u64,
     pub(crate) work: Work,
     pub(crate) concurrency: usize,
+    /// Handlers of a service of ours: one for the topic, the others for topics of their own.
+    pub(crate) handlers: usize,
     pub(crate) limit: Duration,
     /// Measure how late records are handled.
     pub(crate) is_timed: bool,
@@ -41,6 +43,7 @@ impl<'a> Trial<'a> {
             records: 0,
             work,
             concurrency: 1000,
+            handlers: 1,
             limit,
             is_timed: false,
             group: None,
@@ -87,6 +90,17 @@ impl Sample {
         micros(self.cpu_ns) / count(self.done.records)
     }
 
+    /// The same from the first record to the last, without the start; of the arms that tell it.
+    pub(crate) fn steady_us(&self) -> f64 {
+        let ns = self.done.last_cpu_ns.saturating_sub(self.done.first_cpu_ns);
+        micros(ns) / count(self.done.records)
+    }
+
+    /// Milliseconds of processor time before the first record; of the arms that tell it.
+    pub(crate) fn start_cpu_ms(&self) -> f64 {
+        micros(self.done.first_cpu_ns) / 1e3
+    }
+
     /// Seconds from the start of the program to its first record.
     pub(crate) fn start_seconds(&self) -> f64 {
         micros(self.done.first_ns.saturating_sub(self.done.started_ns)) / 1e6
@@ -129,6 +143,7 @@ impl Running {
             records: trial.records,
             work: trial.work,
             concurrency: trial.concurrency,
+            handlers: trial.handlers,
             latencies: latencies.clone(),
             property: stage.properties(trial.arm),
         };

@@ -13,6 +13,8 @@ pub(crate) struct Chapter {
     pub(crate) title: String,
     /// Tables, as markdown.
     pub(crate) text: String,
+    /// File names, and what is in them: SVG.
+    pub(crate) pictures: Vec<(String, String)>,
     /// Figures that have a bound.
     pub(crate) lines: Vec<Line>,
 }
@@ -27,13 +29,22 @@ pub(crate) fn text(command: &str, notes: &[String], chapters: &[Chapter]) -> Str
     text.push_str(&table(&lines));
     for chapter in chapters {
         let _ = write!(text, "\n## {}\n\n{}", chapter.title, chapter.text);
+        for (file, _) in &chapter.pictures {
+            let name = file.trim_end_matches(".svg");
+            let _ = write!(text, "\n![{name}]({file})\n");
+        }
     }
     text
 }
 
-/// Writes `report.md` into the folder.
-pub(crate) fn write(folder: &Path, text: &str) -> anyhow::Result<()> {
+/// Writes `report.md` into the folder, and the pictures beside it.
+pub(crate) fn write(folder: &Path, text: &str, chapters: &[Chapter]) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
-    let path = folder.join("report.md");
-    fs::write(&path, text).with_context(|| format!("write {}", path.display()))
+    let pictures = chapters.iter().flat_map(|one| &one.pictures);
+    let pictures = pictures.map(|(file, svg)| (file.as_str(), svg.as_str()));
+    for (file, text) in pictures.chain([("report.md", text)]) {
+        let path = folder.join(file);
+        fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(())
 }

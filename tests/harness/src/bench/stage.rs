@@ -63,7 +63,7 @@ impl Stage<'_> {
     ) -> anyhow::Result<Filled> {
         let topic = unique_name(name);
         self.tokio
-            .block_on(self.topics.create(&topic, partitions))?;
+            .block_on(self.topics.create_with(&topic, partitions, &TOPIC))?;
         let started = Instant::now();
         let mut writer = BulkWriter::new(self.servers(), &topic, "none")?;
         let (mut keys, mut places) = (Counts::default(), Counts::default());
@@ -116,6 +116,9 @@ pub(crate) fn build_ruststream() -> anyhow::Result<PathBuf> {
     }
     Ok(folder.join("target/release/ruststream-arm"))
 }
+
+/// Records of 1 MiB may come, and what is around them.
+const TOPIC: [(&str, &str); 1] = [("max.message.bytes", "2097152")];
 
 /// How long an arm of so many records may take.
 pub(crate) const LIMIT: Duration = Duration::from_mins(3);

@@ -25,6 +25,9 @@ pub(crate) struct Measured {
     pub(crate) took: Figures,
     pub(crate) bulk_took: Figures,
     pub(crate) cpu_us: Figures,
+    /// The same without the start, and what the start took in milliseconds; of the arms that tell it.
+    pub(crate) steady_us: Figures,
+    pub(crate) start_cpu_ms: Figures,
     pub(crate) peak_mb: Figures,
     pub(crate) start_seconds: Figures,
     /// Microseconds per record, by thread.
@@ -38,6 +41,8 @@ impl Measured {
         self.took.push(sample.took().as_secs_f64());
         self.bulk_took.push(sample.bulk_took().as_secs_f64());
         self.cpu_us.push(sample.cpu_us());
+        self.steady_us.push(sample.steady_us());
+        self.start_cpu_ms.push(sample.start_cpu_ms());
         self.peak_mb.push(sample.peak_mb());
         self.start_seconds.push(sample.start_seconds());
         for (name, ns) in &sample.threads {

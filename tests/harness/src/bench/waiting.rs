@@ -67,6 +67,7 @@ pub(crate) fn measure(stage: &Stage<'_>, outline: &Outline) -> anyhow::Result<Ch
     Ok(Chapter {
         title: "Handlers that wait or compute".into(),
         text: format!("{timers}\n\n{}", aligned(head, found.rows)),
+        pictures: Vec::new(),
         lines: found.lines,
     })
 }
@@ -271,7 +272,7 @@ fn of_bulk(bounds: &Bounds, one: &Measured) -> String {
 }
 
 /// Returns what a timer of tokio's really takes, on a runtime that has nothing else to do.
-fn sleep_takes(stage: &Stage<'_>, ms: u64) -> Duration {
+pub(super) fn sleep_takes(stage: &Stage<'_>, ms: u64) -> Duration {
     const TIMES: u32 = 200;
     stage.tokio.block_on(async {
         let started = Instant::now();

@@ -5,7 +5,7 @@ mod lanes;
 mod runtime;
 mod tally;
 
-pub(crate) use self::runtime::{FAILING, idle_topics};
+pub(crate) use self::runtime::{FAILING, other_topics};
 pub(crate) use self::tally::{Done, READY};
 
 use std::path::PathBuf;
@@ -35,6 +35,9 @@ pub(crate) struct WorkerArgs {
     /// Calls at once, where the arm has such a bound
     #[arg(long)]
     pub(crate) concurrency: usize,
+    /// Handlers of a service of ours: one for the topic, the others for topics of their own
+    #[arg(long, default_value_t = 1)]
+    pub(crate) handlers: usize,
     /// Measure how late records are handled, and write that here
     #[arg(long)]
     pub(crate) latencies: Option<PathBuf>,
@@ -54,6 +57,7 @@ impl WorkerArgs {
         option("records", self.records.to_string());
         option("work", self.work.to_string());
         option("concurrency", self.concurrency.to_string());
+        option("handlers", self.handlers.to_string());
         if let Some(file) = &self.latencies {
             option("latencies", file.display().to_string());
         }

@@ -48,8 +48,7 @@ pub(super) fn run(args: &WorkerArgs, tally: &Arc<Tally>) -> anyhow::Result<()> {
     let builder = Runtime::builder().config(config);
     let builder = match args.arm {
         Arm::Borrowed => builder.state((Arc::clone(tally), args.work)),
-        Arm::Idle => builder.handlers(idle_handlers(args, tally)),
-        _ => builder.handlers([handler(args, Arc::clone(tally))]),
+        _ => builder.handlers(handlers(args, tally)),
     };
     tokio.block_on(builder.build()?.run())?;
     if let Some(file) = &args.latencies {
@@ -59,9 +58,8 @@ pub(super) fn run(args: &WorkerArgs, tally: &Arc<Tally>) -> anyhow::Result<()> {
 }
 
 /// One for the topic, and more for topics of their own.
-fn idle_handlers(args: &WorkerArgs, tally: &Arc<Tally>) -> Vec<Handler> {
-    let topics = idle_topics(&args.topic);
-    let others = topics.map(|topic| {
+fn handlers(args: &WorkerArgs, tally: &Arc<Tally>) -> Vec<Handler> {
+    let others = other_topics(&args.topic, args.handlers).map(|topic| {
         let args = WorkerArgs {
             topic,
             ..args.clone()
@@ -72,9 +70,9 @@ fn idle_handlers(args: &WorkerArgs, tally: &Arc<Tally>) -> Vec<Handler> {
     std::iter::once(one).chain(others).collect()
 }
 
-/// Returns the topics of the other handlers of a service with 50.
-pub(crate) fn idle_topics(topic: &str) -> impl Iterator<Item = String> {
-    (2..=50).map(move |number| format!("{topic}-{number}"))
+/// Returns the topics of the other handlers of a service with so many.
+pub(crate) fn other_topics(topic: &str, handlers: usize) -> impl Iterator<Item = String> {
+    (2..=handlers).map(move |number| format!("{topic}-{number}"))
 }
 
 fn handler(args: &WorkerArgs, tally: Arc<Tally>) -> Handler {

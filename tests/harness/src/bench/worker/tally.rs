@@ -25,6 +25,11 @@ pub(crate) struct Done {
     /// When the first four of five records were handled: under order by key, those of the hottest keys come last.
     #[serde(default)]
     pub(crate) bulk_ns: Nanos,
+    /// Processor time of the process when the first and the last record were handled, of the arms that tell it.
+    #[serde(default)]
+    pub(crate) first_cpu_ns: Nanos,
+    #[serde(default)]
+    pub(crate) last_cpu_ns: Nanos,
 }
 
 /// The line that an arm prints when it has handled its first record.
@@ -38,6 +43,7 @@ pub(crate) struct Tally {
     records: u64,
     started: Nanos,
     first: AtomicU64,
+    first_cpu: AtomicU64,
     bulk: AtomicU64,
     count: AtomicU64,
     checksum: AtomicU64,
@@ -51,6 +57,7 @@ impl Tally {
             records,
             started: clock::now(),
             first: AtomicU64::new(0),
+            first_cpu: AtomicU64::new(0),
             bulk: AtomicU64::new(0),
             count: AtomicU64::new(0),
             checksum: AtomicU64::new(0),
@@ -136,6 +143,7 @@ impl Tally {
         let count = self.count.fetch_add(1, Relaxed) + 1;
         if count == 1 {
             self.first.store(clock::now(), Relaxed);
+            self.first_cpu.store(clock::cpu(), Relaxed);
         }
         if count == self.records * 4 / 5 {
             self.bulk.store(clock::now(), Relaxed);
@@ -153,6 +161,8 @@ impl Tally {
             first_ns: self.first.load(Relaxed),
             bulk_ns: self.bulk.load(Relaxed),
             last_ns: clock::now(),
+            first_cpu_ns: self.first_cpu.load(Relaxed),
+            last_cpu_ns: clock::cpu(),
         };
         say(&serde_json::to_string(&done).unwrap_or_default());
     }
