@@ -246,21 +246,20 @@ fn run(stage: &Stage<'_>, arm: Arm, rate: u64, trouble: Trouble) -> anyhow::Resu
             match (trouble, number / rate) {
                 (Trouble::Rebalance, 3) => others.push(Running::start(stage, &trial)?),
                 (Trouble::Rebalance, 7) => {
-                    // It goes on with what it has read: its figures are part of all.
-                    if let Some(other) = others.pop() {
-                        let figures = other.leave(stage.interrupt, LIMIT)?;
-                        writer.late.extend(figures);
-                    }
+                    others.iter().try_for_each(Running::ask_to_leave)?;
                 }
                 _ => {}
             }
         }
     }
     writer.producer.flush(LIMIT).context("write the rest")?;
+    let mut late = Vec::new();
+    for other in others {
+        late.extend(other.left(stage.interrupt, LIMIT)?);
+    }
     let Sample {
         latencies, cpu_ns, ..
     } = running.finish(stage.interrupt, LIMIT)?;
-    let mut late = writer.late;
     late.extend(latencies);
     let expected = usize::try_from(due - poisoned)?;
     anyhow::ensure!(
@@ -280,8 +279,6 @@ struct Writer<'a> {
     producer: BaseProducer,
     topic: &'a str,
     events: Events,
-    /// How late those of a member that has left were.
-    late: Vec<u32>,
 }
 
 impl<'a> Writer<'a> {
@@ -297,7 +294,6 @@ impl<'a> Writer<'a> {
             producer,
             topic,
             events: Events::new(Keys::zipf(10_000), 0),
-            late: Vec::new(),
         })
     }
 

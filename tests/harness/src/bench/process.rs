@@ -212,13 +212,17 @@ impl Running {
         })
     }
 
-    /// Has a member of ours leave its group; returns how late its records were.
-    pub(crate) fn leave(
+    /// Has a member of ours leave its group, and goes on at once.
+    pub(crate) fn ask_to_leave(&self) -> anyhow::Result<()> {
+        Ok(self.process.signal(Signal::TERM)?)
+    }
+
+    /// Waits until a member of ours has left; returns how late its records were.
+    pub(crate) fn left(
         mut self,
         interrupt: &Interrupt,
         limit: Duration,
     ) -> anyhow::Result<Vec<u32>> {
-        self.process.signal(Signal::TERM)?;
         self.wait_for("{", interrupt, limit)?;
         let file = self.latencies.as_ref().context("latencies are measured")?;
         Ok(serde_json::from_slice(&fs::read(file)?)?)
