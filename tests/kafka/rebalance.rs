@@ -36,6 +36,10 @@ pub(crate) fn add(suite: Suite) -> Suite {
             "rebalance::what_was_paused_is_read_when_it_comes_back",
             paused_comes_back,
         )
+        .rig_test(
+            "rebalance::a_member_without_partitions_leaves_at_once",
+            without_partitions,
+        )
         .test(
             "rebalance::a_static_member_that_comes_back_disturbs_nobody",
             static_member,
@@ -328,6 +332,32 @@ async fn paused_comes_back(cluster: &KafkaCluster) -> TestResult {
     let end = i64::try_from(COUNT)?;
     committed(&topics, &group, &topic, &[end, end]).await?;
     first.stop().await
+}
+
+/// Of two members of a topic with one partition, one has nothing to do. When it stops, the group must not wait for its
+/// session to end: the next rebalance would.
+async fn without_partitions(cluster: &KafkaCluster) -> TestResult {
+    let (topic, group) = (unique_name("narrow"), unique_name("group"));
+    create(cluster, &topic, 1).await?;
+    let (log, events) = (Log::<Handled>::default(), Events::default());
+    // Far longer than the test waits.
+    let config = || classic(config(cluster, &group)).session_timeout(Duration::from_mins(2));
+    let first = member(config(), 1, &topic, &log, &events)?;
+    first.is_assigned(1).await?;
+    let second = member(config(), 2, &topic, &log, &events)?;
+    let has_members = async |count: usize| {
+        let are_there = async || cluster.members(&group).is_ok_and(|all| all.len() == count);
+        eventually(LIMIT, are_there).await
+    };
+    has_members(2).await?;
+    second.is_assigned(0).await?;
+
+    second.stop().await?;
+
+    has_members(1).await?;
+    first.stop().await?;
+    has_members(0).await?;
+    Ok(())
 }
 
 async fn static_member(cluster: &KafkaCluster) -> TestResult {

@@ -1,4 +1,4 @@
-//! Expels the members of a group, in Kafka's own protocol: no client has a request for it.
+//! The members of a group, and how to expel them, in Kafka's own protocol: no client has a request for it.
 
 use crate::wire::{Answer, ask, text};
 use crate::{KafkaCluster, RigError};
@@ -10,20 +10,29 @@ const DESCRIBE_GROUPS: i16 = 15;
 const VERSION: i16 = 0;
 
 impl KafkaCluster {
+    /// Returns the members of a group of the classic protocol, by the names that the coordinator gave them. Needs a cluster
+    /// of one node, which then coordinates every group.
+    ///
+    /// # Errors
+    ///
+    /// [`RigError::NoSuchNode`], an I/O error.
+    pub fn members(&self, group_id: &str) -> Result<Vec<String>, RigError> {
+        let doing = format!("list the members of {group_id}");
+        let groups = [&1_i32.to_be_bytes()[..], &text(group_id)].concat();
+        let mut answer = ask(self.node(1)?, DESCRIBE_GROUPS, VERSION, &groups)
+            .map_err(RigError::io(doing.as_str()))?;
+        members(&mut answer, &doing)
+    }
+
     /// Takes all members out of a group of the classic protocol, as if each had left. They learn
-    /// it with their next heartbeat or commit. Needs a cluster of one node, which then
-    /// coordinates every group.
+    /// it with their next heartbeat or commit. Needs a cluster of one node, too.
     ///
     /// # Errors
     ///
     /// [`RigError::NotDone`] if the group has no members, [`RigError::NoSuchNode`], an I/O error.
     pub fn expel(&self, group_id: &str) -> Result<(), RigError> {
         let doing = format!("expel the members of {group_id}");
-        let request = |key, body: &[u8]| {
-            ask(self.node(1)?, key, VERSION, body).map_err(RigError::io(doing.as_str()))
-        };
-        let groups = [&1_i32.to_be_bytes()[..], &text(group_id)].concat();
-        let members = members(&mut request(DESCRIBE_GROUPS, &groups)?, &doing)?;
+        let members = self.members(group_id)?;
         if members.is_empty() {
             return Err(RigError::NotDone {
                 doing,
@@ -33,7 +42,9 @@ impl KafkaCluster {
         }
         for member in members {
             let body = [text(group_id), text(&member)].concat();
-            request(LEAVE_GROUP, &body)?.accepted_in_silence(&doing)?;
+            ask(self.node(1)?, LEAVE_GROUP, VERSION, &body)
+                .map_err(RigError::io(doing.as_str()))?
+                .accepted_in_silence(&doing)?;
         }
         Ok(())
     }

@@ -136,6 +136,8 @@ pub(crate) struct KafkaConsumer {
     unreadable_headers: Vec<(TopicPartition, Offset, usize)>,
     /// Paused by us, assigned or not: librdkafka remembers it through a revoke (2.12.1, `RD_KAFKA_TOPPAR_F_APP_PAUSE`).
     paused: HashSet<TopicPartition>,
+    /// A static member stays in its group when it stops.
+    is_static: bool,
 }
 
 impl KafkaConsumer {
@@ -145,6 +147,7 @@ impl KafkaConsumer {
             consumer,
             unreadable_headers: Vec::new(),
             paused: HashSet::new(),
+            is_static: properties.contains_key("group.instance.id"),
         })
     }
 
@@ -422,6 +425,12 @@ impl Consumer for KafkaConsumer {
             .context()
             .is_closing
             .store(true, Ordering::Release);
+        let has_partitions = |list: TopicPartitionList| list.count() > 0;
+        if !self.is_static && !self.consumer.assignment().is_ok_and(has_partitions) {
+            // librdkafka 2.12 leaves when it has given back what it had (`rd_kafka_cgrp_leave_maybe`): a member of a cooperative
+            // group that had nothing would never leave, and the next rebalance wait for its session to end.
+            self.consumer.unsubscribe();
+        }
         drop(self);
     }
 }
